@@ -1,0 +1,53 @@
+# What dhatu is built on. Each missing piece is named with the Debian package that brings it.
+find_package(PkgConfig REQUIRED)
+
+function(dhatu_require target module package)
+  pkg_check_modules(${target} IMPORTED_TARGET ${module})
+  if(NOT ${target}_FOUND)
+    message(FATAL_ERROR "dhatu needs ${module}: on Debian and Ubuntu install ${package}; on a cluster load its module")
+  endif()
+endfunction()
+
+dhatu_require(ZLIB zlib zlib1g-dev)
+dhatu_require(ZSTD libzstd libzstd-dev)
+dhatu_require(UTF8PROC libutf8proc libutf8proc-dev)
+
+# XXH3 is used header-only, so that short hashes are inlined.
+find_path(DHATU_XXHASH_INCLUDE xxhash.h)
+if(NOT DHATU_XXHASH_INCLUDE)
+  message(FATAL_ERROR "dhatu needs xxhash.h (0.8 or newer): on Debian and Ubuntu install libxxhash-dev")
+endif()
+
+# bzip2 has no pkg-config file in older distributions.
+find_package(BZip2 QUIET)
+if(BZIP2_FOUND)
+  set(DHATU_HAVE_BZIP2 1)
+else()
+  message(STATUS "bzip2 not found (libbz2-dev): .bz2 sources will be refused with a message")
+endif()
+
+# ISA-L inflates about 2.8 times as fast as zlib; zlib stays the fallback.
+option(DHATU_ISAL "Inflate gzip with ISA-L where it is present" ON)
+if(DHATU_ISAL)
+  pkg_check_modules(ISAL IMPORTED_TARGET libisal)
+endif()
+if(ISAL_FOUND)
+  set(DHATU_HAVE_ISAL 1)
+else()
+  message(STATUS "ISA-L not used (libisal-dev): gzip is inflated by zlib, about a third of the speed")
+endif()
+
+find_package(MPI REQUIRED COMPONENTS C)
+
+set(HDF5_PREFER_PARALLEL ON)
+find_package(HDF5 REQUIRED COMPONENTS C)
+if(HDF5_VERSION VERSION_LESS 1.10)
+  message(FATAL_ERROR "dhatu needs HDF5 1.10 or newer, found ${HDF5_VERSION}")
+endif()
+add_library(dhatu_hdf5 INTERFACE)
+target_include_directories(dhatu_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS} ${HDF5_INCLUDE_DIRS})
+target_link_libraries(dhatu_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
+target_compile_definitions(dhatu_hdf5 INTERFACE ${HDF5_C_DEFINITIONS} H5_USE_110_API)
+if(HDF5_IS_PARALLEL)
+  target_link_libraries(dhatu_hdf5 INTERFACE MPI::MPI_C)
+endif()

@@ -1,0 +1,69 @@
+/* dhatu: text to token hashes.
+ *
+ * The definition (docs/jobs.md, "Text to tokens"): NFKC, then full case folding of each code point;
+ * a token is a maximal run of letters, marks and numbers (general categories L*, M*, N*); in scripts
+ * written without spaces (Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar) each letter, mark or number is a token of its
+ * own; a mathematical symbol (Sm) is a token of one code point; all else separates.
+ *
+ * ASCII runs and stable characters take a fast path that gives the same tokens; tests prove it.
+ * One tokeniser serves one thread. */
+#ifndef DH_TEXT_TOKENS_H
+#define DH_TEXT_TOKENS_H
+
+#include "base/status.h"
+#include "kernels/batch.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum dh_token_mode {
+    DH_TOKENS_UNICODE, /* the definition above */
+    DH_TOKENS_SKLEARN  /* lower-case (str.lower of Python), tokens are \b\w\w+\b with Unicode \w, as scikit-learn */
+} dh_token_mode;
+
+/* The prefixes that the tokeniser looks for. Made by the lexicon loader, read here. */
+typedef struct dh_prefix_set dh_prefix_set;
+
+/* Creates an empty set. Owner frees with dh_prefix_set_free. */
+dh_status dh_prefix_set_create(dh_prefix_set **out);
+void dh_prefix_set_free(dh_prefix_set *set);
+
+/* Adds the normalised prefix (UTF-8, at least 1 byte, at most 255) of a lexicon. Adding twice is one.
+ * Prefixes end at code point boundaries. A token equal to the prefix is a hit, too.
+ * *hash is its symbol, XXH3-64 with seed 1. */
+dh_status dh_prefix_set_add(dh_prefix_set *set, uint32_t lexicon, const uint8_t *prefix, size_t size,
+                            uint64_t *hash);
+
+/* Where the tokens of documents go. The arrays grow as needed up to token_limit tokens a document. The owner is
+ * whoever made the sink; dh_token_sink_free frees the arrays. A zeroed sink with a limit is ready. */
+typedef struct dh_token_sink {
+    uint64_t *token; /* hashes; token_count of them */
+    size_t token_count, token_capacity;
+    dh_prefix_hit *prefix_hit; /* .token counts from the document's first token */
+    size_t prefix_hit_count, prefix_hit_capacity;
+    uint64_t token_limit; /* of one document; more is DH_BAD_DATA (not logged) */
+} dh_token_sink;
+
+void dh_token_sink_free(dh_token_sink *sink);
+
+typedef struct dh_tokenizer dh_tokenizer;
+
+/* prefixes may be NULL; it is only read and must outlive the tokeniser. Errors: DH_NO_MEMORY. */
+dh_status dh_tokenizer_create(dh_token_mode mode, const dh_prefix_set *prefixes, dh_tokenizer **out);
+void dh_tokenizer_free(dh_tokenizer *tokenizer);
+
+/* Appends the tokens of one document (well-formed UTF-8, of any size; working memory does not grow with it) to the sink. On
+ * DH_BAD_DATA (more tokens than the limit) the sink is as it was before the call.
+ * Errors: DH_NO_MEMORY (logged), DH_BAD_DATA. */
+dh_status dh_tokenize(dh_tokenizer *tokenizer, const uint8_t *text, size_t size, dh_token_sink *sink);
+
+/* The same through the full path only (NFKC by utf8proc for every character), for tests. */
+dh_status dh_tokenize_full(dh_tokenizer *tokenizer, const uint8_t *text, size_t size, dh_token_sink *sink);
+
+/* Calls visit for each token of text with its normalised UTF-8 (valid during the call). A status other
+ * than DH_OK from visit ends it and is returned. For lexicon loaders, explain and tests. */
+typedef dh_status dh_token_visitor(void *context, const uint8_t *token, size_t size);
+dh_status dh_tokenize_visit(dh_tokenizer *tokenizer, const uint8_t *text, size_t size,
+                            dh_token_visitor *visit, void *context);
+
+#endif
