@@ -1,0 +1,140 @@
+/* dhatu: what a job is. One file in jobs/ fills one dh_job; jobs/null.c is the template, docs/jobs.md
+ * the tutorial.
+ *
+ * A job sees batches, columns and sums. It knows nothing of files, ranks or HDF5. The engine calls it
+ * in this order:
+ *
+ *   create                    once a rank
+ *   self_test                 once a rank: known answers, on the backend that will do the work
+ *   vectorise, source_sums    for every batch, wherever it was read
+ *   accumulate                for blocks of result rows; ranks see different blocks
+ *   merge                     the accumulators of two ranks become one, until one rank has all
+ *   emit                      on that rank: the corpus-level results
+ *   free
+ *
+ * The result may not depend on how documents are spread over batches, blocks and ranks: accumulate in
+ * integers, or in any way that is associative and commutative to the last bit. */
+#ifndef DH_JOBS_JOB_H
+#define DH_JOBS_JOB_H
+
+#include "base/status.h"
+#include "kernels/backend.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum dh_type {
+    DH_U8 = 0,
+    DH_U16,
+    DH_U32,
+    DH_U64,
+    DH_I32,
+    DH_I64,
+    DH_F32,
+    DH_F64,
+    DH_TEXT, /* fixed-length UTF-8, NUL-padded; the width is its bytes */
+    DH_TYPE_COUNT
+} dh_type;
+
+/* Bytes of one element (1 for DH_TEXT). */
+size_t dh_type_size(dh_type type);
+
+/* Where a column stands in the result. */
+typedef enum dh_place { DH_OBS = 0, DH_OBSM } dh_place;
+
+/* A per-document output. Strings live as long as the job. */
+typedef struct dh_column {
+    dh_place place;
+    const char *name;
+    dh_type type;
+    uint32_t width; /* elements a document; 1 in obs but for DH_TEXT */
+    const char *description;
+    const char *unit;
+    /* obs only: the values are codes of this many categories with these names; the file stores a categorical. */
+    const char *const *category;
+    uint32_t category_count;
+} dh_column;
+
+/* Bytes a document takes in a column. */
+size_t dh_column_row_size(const dh_column *column);
+
+enum { DH_JOB_COLUMNS_MAX = 24, DH_JOB_SOURCE_SUMS_MAX = 512 };
+
+/* What every job can know of documents besides its own columns. */
+typedef struct dh_document_facts {
+    const uint32_t *tokens;    /* tokens of each document */
+    const uint32_t *bytes;     /* bytes of its text */
+    const uint16_t *language;  /* dh_language code (src/lexicon/language.h) */
+} dh_document_facts;
+
+/* A block of consecutive result rows, or the documents of a batch. column[c] is the job's own column c. */
+typedef struct dh_rows {
+    uint64_t first_row; /* in the result; 0 where not known yet (source_sums) */
+    uint32_t count;
+    dh_document_facts facts;
+    const void *const *column;
+} dh_rows;
+
+/* Takes corpus-level results. Errors are those of the writer (logged). */
+typedef struct dh_emitter dh_emitter;
+struct dh_emitter {
+    /* An array under uns/dhatu/<job>/name. For DH_TEXT the last dimension is the bytes of an element. */
+    dh_status (*array)(dh_emitter *emitter, const char *name, dh_type type, const uint64_t *dims,
+                       uint32_t dim_count, const void *data, const char *description, const char *unit);
+    uint64_t document_count;
+};
+
+/* What a job may use when it is created. All outlive the job. */
+typedef struct dh_job_setup {
+    const dh_profile_tables *lexicons; /* NULL unless a job with uses_lexicons is active */
+    const char *const *category;       /* names, lexicons->category_count of them */
+    const char *(*language_name)(uint16_t code); /* "en", "und"; static storage */
+    uint32_t language_count;           /* codes are below this */
+} dh_job_setup;
+
+/* What can happen to vectorise: the backend's own status. */
+typedef struct dh_job dh_job;
+struct dh_job {
+    const char *name;
+    const char *summary; /* one line, for `dhatu jobs` */
+    bool uses_lexicons;
+
+    /* *state belongs to the engine until free. Errors: DH_NO_MEMORY, DH_USAGE (logged). */
+    dh_status (*create)(const dh_job_setup *setup, void **state);
+    void (*free)(void *state);
+
+    /* Fills column and returns how many. */
+    uint32_t (*columns)(const void *state, dh_column column[DH_JOB_COLUMNS_MAX]);
+
+    /* Computes known answers on the backend. Errors: DH_INTERNAL (logged with got and expected). */
+    dh_status (*self_test)(void *state, dh_backend *backend);
+
+    /* column[c] has room for the batch's documents. */
+    dh_backend_status (*vectorise)(void *state, dh_backend *backend, const dh_batch *batch, void *const *column);
+
+    /* Sums by source: how many, their names, and adding the documents [from, to) of rows. May be 0/NULL. */
+    uint32_t (*source_sum_count)(const void *state);
+    const char *source_sum_description;
+    void (*source_sums)(const void *state, const dh_rows *rows, uint32_t from, uint32_t to, uint64_t *sum);
+
+    /* Corpus-level results. All NULL for a job without. */
+    dh_status (*accumulate)(void *state, const dh_rows *rows);
+    /* The accumulator as one flat block (it is sent to other ranks of the same program). */
+    void (*accumulator)(void *state, void **data, size_t *size);
+    void (*merge)(void *state, const void *other);
+    dh_status (*emit)(void *state, dh_emitter *emitter);
+};
+
+/* All jobs that a user can name, NULL at the end. */
+extern const dh_job *const dh_jobs[];
+const dh_job *dh_job_find(const char *name, size_t size);
+
+/* Always active, in front of the others: bytes, tokens, language, SHA-256 of each document. */
+extern const dh_job dh_job_documents;
+
+extern const dh_job dh_job_null;
+extern const dh_job dh_job_profile;
+extern const dh_job dh_job_digest;
+
+#endif

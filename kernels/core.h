@@ -1,0 +1,113 @@
+/* dhatu: the words that let one kernel text compile as C17, as CUDA C and as OpenCL C 1.2.
+ *
+ * Texts named kernels/[name]_core.h use these names only, call nothing of the C library, and keep the C
+ * subset that all three accept: no recursion, no function pointers, no variable-length arrays, and no
+ * conversion between pointers into different address spaces.
+ *
+ * DH_FN              a function of the kernel text
+ * DH_GLOBAL          pointer into the memory of a batch
+ * DH_CONSTANT        pointer into small read-only tables that the host uploads
+ * DH_LOCAL           pointer into memory shared by a work group
+ * DH_CONSTANT_TABLE  a table that is part of the kernel text itself
+ * DH_UNROLL          before a loop of at most 16 turns: unroll it, so that the arrays it indexes can
+ *                    live in registers */
+#ifndef DH_KERNELS_CORE_H
+#define DH_KERNELS_CORE_H
+
+#if defined(__FAST_MATH__)
+#error "dhatu's results must be the same to the last bit on every backend: do not use -ffast-math"
+#endif
+
+#if defined(__OPENCL_C_VERSION__)
+
+typedef uchar dh_u8;
+typedef ushort dh_u16;
+typedef uint dh_u32;
+typedef ulong dh_u64;
+typedef int dh_i32;
+typedef long dh_i64;
+
+#define DH_FN static inline
+#define DH_GLOBAL __global
+#define DH_CONSTANT __constant
+#define DH_LOCAL __local
+#define DH_CONSTANT_TABLE __constant
+
+#pragma OPENCL FP_CONTRACT OFF
+
+#else
+
+#include <stdint.h>
+#include <string.h>
+
+typedef uint8_t dh_u8;
+typedef uint16_t dh_u16;
+typedef uint32_t dh_u32;
+typedef uint64_t dh_u64;
+typedef int32_t dh_i32;
+typedef int64_t dh_i64;
+
+#define DH_GLOBAL
+#define DH_CONSTANT
+#define DH_LOCAL
+
+#if defined(__CUDACC__)
+#define DH_FN static __device__ __forceinline__
+#define DH_CONSTANT_TABLE static __device__ __constant__ const
+#else
+#define DH_FN static inline
+#define DH_CONSTANT_TABLE static const
+#endif
+
+#endif /* not OpenCL */
+
+#if defined(__CUDACC__) || defined(__OPENCL_C_VERSION__) || defined(__clang__)
+#define DH_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define DH_UNROLL _Pragma("GCC unroll 16")
+#else
+#define DH_UNROLL
+#endif
+
+/* Doubles are optional in OpenCL C 1.2. */
+#if !defined(__OPENCL_C_VERSION__)
+#define DH_HAS_DOUBLE 1
+#elif defined(cl_khr_fp64)
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#define DH_HAS_DOUBLE 1
+#else
+#define DH_HAS_DOUBLE 0
+#endif
+
+#if DH_HAS_DOUBLE
+
+/* The bits of a double, and back. */
+DH_FN dh_u64 dh_f64_bits(double value)
+{
+#if defined(__OPENCL_C_VERSION__)
+    return as_ulong(value);
+#elif defined(__CUDACC__)
+    return (dh_u64)__double_as_longlong(value);
+#else
+    dh_u64 bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+#endif
+}
+
+DH_FN double dh_f64_from_bits(dh_u64 bits)
+{
+#if defined(__OPENCL_C_VERSION__)
+    return as_double(bits);
+#elif defined(__CUDACC__)
+    return __longlong_as_double((long long)bits);
+#else
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+#endif
+}
+
+#endif /* DH_HAS_DOUBLE */
+
+#endif

@@ -1,0 +1,228 @@
+/* dhatu: the lexical profile of one document. One text for C, CUDA and OpenCL. */
+#ifndef DH_KERNELS_PROFILE_CORE_H
+#define DH_KERNELS_PROFILE_CORE_H
+
+#include "kernels/batch.h"
+#include "kernels/math_core.h"
+#include "kernels/profile.h"
+
+/* Follows the edge (node, symbol). DH_NO_NODE when there is none. */
+DH_FN uint32_t dh_profile_edge(const dh_profile_tables *tables, uint32_t node, uint64_t symbol)
+{
+    const uint64_t key = symbol ^ ((uint64_t)node + 1) * DH_EDGE_MIX;
+    uint32_t slot = (uint32_t)(key >> 20) & tables->slot_mask;
+    while (tables->slot_node[slot] != DH_NO_NODE) {
+        if (tables->slot_key[slot] == key) {
+            return tables->slot_node[slot];
+        }
+        slot = (slot + 1) & tables->slot_mask;
+    }
+    return DH_NO_NODE;
+}
+
+DH_FN int dh_profile_may_start(const dh_profile_tables *tables, uint32_t lexicon, uint64_t symbol)
+{
+    const uint32_t bit = (uint32_t)(symbol >> (64 - DH_FILTER_BITS));
+    return (int)(tables->filter[(uint64_t)lexicon * DH_FILTER_WORDS + bit / 64] >> (bit % 64)) & 1;
+}
+
+/* A document as the matcher sees it. */
+typedef struct dh_profile_document {
+    const uint64_t *token;
+    const dh_prefix_hit *hit;
+    uint32_t token_count;
+    uint32_t hit_count;
+    uint32_t lexicon;
+} dh_profile_document;
+
+/* The longest prefix term that is an edge of node at token `at`; *cursor is the first hit that may
+ * concern it (hits are ordered by token, lexicon, longest first). */
+DH_FN uint32_t dh_profile_prefix_term(const dh_profile_tables *tables, const dh_profile_document *document,
+                                      uint32_t node, uint32_t at, uint32_t cursor)
+{
+    for (uint32_t h = cursor; h < document->hit_count && document->hit[h].token <= at; h++) {
+        if (document->hit[h].token == at && document->hit[h].lexicon == document->lexicon) {
+            const uint32_t next = dh_profile_edge(tables, node, document->hit[h].hash);
+            if (next != DH_NO_NODE) {
+                return tables->node_term[next];
+            }
+        }
+    }
+    return DH_NO_TERM;
+}
+
+/* The longest term that begins at token `at`, and its tokens in *length (0: none). Of two terms of the
+ * same length the exact one wins over a prefix, a longer prefix over a shorter one. */
+DH_FN uint32_t dh_profile_match(const dh_profile_tables *tables, const dh_profile_document *document,
+                                uint32_t at, uint32_t cursor, uint32_t *length)
+{
+    uint32_t node = document->lexicon;
+    uint32_t best = DH_NO_TERM;
+    *length = 0;
+    for (uint32_t depth = 0; depth < DH_TERM_TOKENS_MAX && at + depth < document->token_count; depth++) {
+        uint32_t term = DH_NO_TERM;
+        const uint32_t next = dh_profile_edge(tables, node, document->token[at + depth]);
+        if (next != DH_NO_NODE) {
+            term = tables->node_term[next];
+        }
+        if (term == DH_NO_TERM) {
+            term = dh_profile_prefix_term(tables, document, node, at + depth, cursor);
+        }
+        if (term != DH_NO_TERM) {
+            best = term;
+            *length = depth + 1;
+        }
+        if (next == DH_NO_NODE || !tables->node_continues[next]) {
+            break;
+        }
+        node = next;
+    }
+    return best;
+}
+
+DH_FN int dh_profile_is_negated(const dh_profile_tables *tables, const dh_profile_document *document,
+                                uint32_t at)
+{
+    const uint32_t first = at > DH_NEGATOR_REACH ? at - DH_NEGATOR_REACH : 0;
+    for (uint32_t i = first; i < at; i++) {
+        if (dh_profile_edge(tables, DH_NEGATOR_NODE - document->lexicon, document->token[i]) != DH_NO_NODE) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Counts the units of one document: counts[0..K) positive, counts[K..2K) negative (zeroed by the
+ * caller). Returns the tokens inside matches. Left to right, longest match, no overlaps. */
+DH_FN uint32_t dh_profile_count(const dh_profile_tables *tables, const dh_profile_document *document,
+                                uint32_t *counts)
+{
+    uint32_t matched = 0;
+    uint32_t cursor = 0;
+    for (uint32_t at = 0; at < document->token_count;) {
+        while (cursor < document->hit_count && document->hit[cursor].token < at) {
+            cursor++;
+        }
+        const int hit_here = cursor < document->hit_count && document->hit[cursor].token == at;
+        if (!hit_here && !dh_profile_may_start(tables, document->lexicon, document->token[at])) {
+            at++;
+            continue;
+        }
+        uint32_t length = 0;
+        const uint32_t term = dh_profile_match(tables, document, at, cursor, &length);
+        if (length == 0) {
+            at++;
+            continue;
+        }
+        const uint32_t turned = (uint32_t)dh_profile_is_negated(tables, document, at);
+        const uint32_t side = (tables->term_negative[term] ^ turned) != 0 ? tables->category_count : 0;
+        for (uint32_t c = tables->term_category_offset[term]; c < tables->term_category_offset[term + 1];
+             c++) {
+            counts[side + tables->term_category[c]] += tables->term_units[term];
+        }
+        matched += length;
+        at += length;
+    }
+    return matched;
+}
+
+/* One digit of the intensity code: by density units / (denominator * tokens), one less (not below 0) where
+ * negatives prevail. Compared in integers, so that no rounding decides. */
+DH_FN uint32_t dh_profile_intensity(uint64_t positive, uint64_t negative, uint64_t tokens, uint64_t denominator)
+{
+    const uint64_t units = (positive + negative) * 1000;
+    const uint64_t scale = tokens * denominator;
+    uint32_t digit = 0;
+    if (units >= 20 * scale && units > 0) {
+        digit = 4;
+    } else if (units >= 10 * scale && units > 0) {
+        digit = 3;
+    } else if (units >= 5 * scale && units > 0) {
+        digit = 2;
+    } else if (units > 0) {
+        digit = 1;
+    }
+    return digit > 0 && negative > positive ? digit - 1 : digit;
+}
+
+/* Packs a code of the given base (2 presence, 3 sign, 5 intensity): sum of digit[d] * base^d. */
+DH_FN uint64_t dh_profile_code(const uint32_t *counts, uint32_t categories, uint64_t tokens,
+                               uint64_t denominator, uint32_t base)
+{
+    uint64_t code = 0;
+    uint64_t power = 1;
+    for (uint32_t d = 0; d < categories; d++) {
+        const uint64_t positive = counts[d];
+        const uint64_t negative = counts[categories + d];
+        uint64_t digit = positive + negative > 0 ? 1 : 0;
+        if (base == 3) {
+            digit = positive > negative ? 1 : (negative > positive ? 2 : 0);
+        } else if (base == 5) {
+            digit = dh_profile_intensity(positive, negative, tokens, denominator);
+        }
+        code += digit * power;
+        power *= base;
+    }
+    return code;
+}
+
+/* Shares of the categories: share[d] = (pos + neg)[d] / sum; all zeros when nothing matched. */
+DH_FN void dh_profile_shares(const uint32_t *counts, uint32_t categories, double *share)
+{
+    uint64_t total = 0;
+    for (uint32_t d = 0; d < 2 * categories; d++) {
+        total += counts[d];
+    }
+    for (uint32_t d = 0; d < categories; d++) {
+        const uint64_t units = (uint64_t)counts[d] + counts[categories + d];
+        share[d] = total > 0 ? (double)units / (double)total : 0.0;
+    }
+}
+
+/* entropy(share) / ln(K), held in [0, 1] against the last bit's rounding. 0 for K = 1. */
+DH_FN double dh_profile_ambiguity(const double *share, uint32_t categories)
+{
+    double entropy = 0.0;
+    for (uint32_t d = 0; d < categories; d++) {
+        if (share[d] > 0.0) {
+            entropy = entropy - share[d] * dh_ln(share[d]);
+        }
+    }
+    if (categories < 2 || !(entropy > 0.0)) {
+        return 0.0;
+    }
+    const double ambiguity = entropy / dh_ln((double)categories);
+    return ambiguity < 1.0 ? ambiguity : 1.0;
+}
+
+DH_FN double dh_profile_variance(const double *share, uint32_t categories)
+{
+    double sum = 0.0;
+    for (uint32_t d = 0; d < categories; d++) {
+        sum = sum + share[d];
+    }
+    const double mean = sum / (double)categories;
+    double squares = 0.0;
+    for (uint32_t d = 0; d < categories; d++) {
+        const double deviation = share[d] - mean;
+        squares = squares + deviation * deviation;
+    }
+    return squares / (double)categories;
+}
+
+/* prime[i] = sum over d of share[d] * p^(d mod p), in the order of d. */
+DH_FN void dh_profile_primes(const double *share, uint32_t categories, double *prime)
+{
+    const uint32_t primes[DH_PRIMES] = {2, 3, 5, 7, 11, 13, 17, 19, 23, 29};
+    for (int i = 0; i < DH_PRIMES; i++) {
+        double sum = 0.0;
+        double power = 1.0;
+        for (uint32_t d = 0; d < categories; d++) {
+            power = d % primes[i] == 0 ? 1.0 : power * (double)primes[i];
+            sum = sum + share[d] * power;
+        }
+        prime[i] = sum;
+    }
+}
+
+#endif
