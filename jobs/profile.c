@@ -114,7 +114,7 @@ static dh_backend_status profile_vectorise(void *state, dh_backend *backend, con
 
 /* ---- the known answer: a lexicon of four terms over three categories, one document ------------------ */
 
-enum { KNOWN_SLOTS = 32, KNOWN_CATEGORIES = 3, KNOWN_TOKENS = 9 };
+enum { KNOWN_SLOTS = 32, KNOWN_CATEGORIES = 3, KNOWN_TOKENS = 10 };
 
 /* Symbols stand for words; their upper bits spread them over the filter. */
 #define SYMBOL(n) ((uint64_t)(n) * UINT64_C(0xD6E8FEB86659FD93))
@@ -146,7 +146,7 @@ static void known_first(known_lexicon *known, uint64_t symbol)
 static dh_status known_check(const uint32_t *counts, const float *profile, const double *value,
                              const uint64_t *code, uint32_t matched, const char *backend)
 {
-    /* "not good OTHER in front of OTHER SPEAKING in": good is negated (NOT stands before it); "in front
+    /* "not good OTHER OTHER in front of OTHER SPEAKING in": good is negated (NOT stands before it); "in front
      * of" is category 0 and 2, half each; speaking is "speak*", category 1; the last "in" begins no term. */
     static const uint32_t expected_counts[2 * KNOWN_CATEGORIES] = {1, 2, 1, 2, 0, 0};
     static const float expected_profile[KNOWN_CATEGORIES] = {3.0F / 6.0F, (float)(2.0 / 6.0), (float)(1.0 / 6.0)};
@@ -160,7 +160,7 @@ static dh_status known_check(const uint32_t *counts, const float *profile, const
     const bool integers = memcmp(counts, expected_counts, sizeof expected_counts) == 0 && matched == 5 &&
                           code[0] == 7 && code[1] == 2 + 1 * 3 + 1 * 9 && code[2] == 3 + 4 * 5 + 4 * 25;
     const bool floats = memcmp(profile, expected_profile, sizeof expected_profile) == 0 &&
-                        fabs(value[0] - 5.0 / 9.0) < 1e-15 && fabs(value[1] - entropy / log(3.0)) < 1e-14 &&
+                        fabs(value[0] - 5.0 / 10.0) < 1e-15 && fabs(value[1] - entropy / log(3.0)) < 1e-14 &&
                         fabs(value[2] - variance) < 1e-15;
     if (!integers || !floats) {
         return dh_error(DH_INTERNAL,
@@ -175,10 +175,9 @@ static dh_status known_check(const uint32_t *counts, const float *profile, const
 static dh_status profile_self_test(void *state, dh_backend *backend)
 {
     (void)state;
-    known_lexicon *known = NULL;
     void *memory = NULL;
-    DH_TRY(dh_allocate(1, sizeof *known, "the known answer", &memory));
-    known = memory;
+    DH_TRY(dh_allocate(1, sizeof(known_lexicon), "the known answer", &memory));
+    known_lexicon *known = memory;
     memset(known->slot_node, 0xFF, sizeof known->slot_node);
     known_edge(known, 0, SYMBOL(GOOD), 1);
     known_edge(known, 0, SYMBOL(IN), 2);
@@ -191,18 +190,18 @@ static dh_status profile_self_test(void *state, dh_backend *backend)
     static const uint32_t node_term[] = {DH_NO_TERM, 0, DH_NO_TERM, DH_NO_TERM, 1, 2};
     static const uint8_t node_continues[] = {1, 0, 1, 1, 0, 0};
     static const uint32_t term_units[] = {2, 1, 2};
-    static const uint8_t term_negative[] = {0, 0, 0};
+    static const uint8_t term_polarity[] = {0, 0, 0};
     static const uint32_t term_category_offset[] = {0, 1, 3, 4};
     static const uint8_t term_category[] = {0, 0, 2, 1};
     const dh_profile_tables tables = {
         .lexicon_count = 1, .category_count = KNOWN_CATEGORIES, .denominator = 2, .slot_mask = KNOWN_SLOTS - 1,
         .slot_key = known->slot_key, .slot_node = known->slot_node, .node_term = node_term,
-        .node_continues = node_continues, .term_units = term_units, .term_negative = term_negative,
+        .node_continues = node_continues, .term_units = term_units, .term_polarity = term_polarity,
         .term_category_offset = term_category_offset, .term_category = term_category, .filter = known->filter,
         .node_count = 6, .term_count = 3};
-    const uint64_t token[KNOWN_TOKENS] = {SYMBOL(NOT), SYMBOL(GOOD), SYMBOL(OTHER), SYMBOL(IN), SYMBOL(FRONT),
+    const uint64_t token[KNOWN_TOKENS] = {SYMBOL(NOT), SYMBOL(GOOD), SYMBOL(OTHER), SYMBOL(OTHER), SYMBOL(IN), SYMBOL(FRONT),
                                           SYMBOL(OF), SYMBOL(OTHER), SYMBOL(SPEAKING), SYMBOL(IN)};
-    const dh_prefix_hit hit[1] = {{.token = 7, .lexicon = 0, .hash = SYMBOL(SPEAK_PREFIX)}};
+    const dh_prefix_hit hit[1] = {{.token = 8, .lexicon = 0, .hash = SYMBOL(SPEAK_PREFIX)}};
     const uint64_t token_offset[] = {0, KNOWN_TOKENS};
     const uint64_t hit_offset[] = {0, 1};
     const uint16_t lexicon[] = {0};

@@ -31,12 +31,16 @@ typedef struct dh_profile_tables {
     const uint32_t *node_term;     /* a term that ends here, or DH_NO_TERM */
     const uint8_t *node_continues; /* 1 when a longer term goes on from here */
     const uint32_t *term_units;    /* units that a match adds to each of its categories */
-    const uint8_t *term_negative;  /* 1: polarity -1 */
+    const uint8_t *term_polarity;  /* DH_TERM_NEGATIVE and DH_TERM_FIXED, or'ed */
     const uint32_t *term_category_offset; /* terms + 1 */
     const uint8_t *term_category;
     const uint64_t *filter; /* lexicon_count * DH_FILTER_WORDS: bit (hash >> 48) of each first token */
     uint32_t node_count, term_count;
 } dh_profile_tables;
+
+/* FIXED: the term has a negator among its own tokens ("never", "no doubt"), so another one in front of
+ * it belongs to the same negation ("ne ... jamais") and does not turn it. */
+enum { DH_TERM_NEGATIVE = 1, DH_TERM_FIXED = 2 };
 
 #define DH_EDGE_MIX UINT64_C(0x9E3779B97F4A7C15)
 #define DH_NO_NODE UINT32_C(0xFFFFFFFF)

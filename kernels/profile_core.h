@@ -114,8 +114,12 @@ DH_FN uint32_t dh_profile_count(const dh_profile_tables *tables, const dh_profil
             at++;
             continue;
         }
-        const uint32_t turned = (uint32_t)dh_profile_is_negated(tables, document, at);
-        const uint32_t side = (tables->term_negative[term] ^ turned) != 0 ? tables->category_count : 0;
+        const uint32_t polarity = tables->term_polarity[term];
+        uint32_t negative = polarity & DH_TERM_NEGATIVE;
+        if ((polarity & DH_TERM_FIXED) == 0) {
+            negative ^= (uint32_t)dh_profile_is_negated(tables, document, at);
+        }
+        const uint32_t side = negative != 0 ? tables->category_count : 0;
         for (uint32_t c = tables->term_category_offset[term]; c < tables->term_category_offset[term + 1];
              c++) {
             counts[side + tables->term_category[c]] += tables->term_units[term];

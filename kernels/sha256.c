@@ -153,6 +153,10 @@ void dh_sha256_batch(dh_sha256_engine engine, const uint8_t *text, const uint64_
     if (!dh_sha256_engine_is_available(engine)) {
         engine = dh_sha256_engine_best();
     }
+    static const uint8_t nothing[1];
+    if (text == NULL) {
+        text = nothing; /* all texts are empty; no arithmetic on NULL */
+    }
     dh_sha256_plan plan;
     plan_make(prefix, prefix_count, &plan);
     document_function *document = dh_sha256_scalar_document;

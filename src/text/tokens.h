@@ -2,8 +2,8 @@
  *
  * The definition (docs/jobs.md, "Text to tokens"): NFKC, then full case folding of each code point;
  * a token is a maximal run of letters, marks and numbers (general categories L*, M*, N*); in scripts
- * written without spaces (Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar) each letter, mark or number is a token of its
- * own; a mathematical symbol (Sm) is a token of one code point; all else separates.
+ * written without spaces (Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar) each letter, mark or number is
+ * a token of its own; a mathematical symbol (Sm) is a token of one code point; all else separates.
  *
  * ASCII runs and stable characters take a fast path that gives the same tokens; tests prove it.
  * One tokeniser serves one thread. */
@@ -18,7 +18,8 @@
 
 typedef enum dh_token_mode {
     DH_TOKENS_UNICODE, /* the definition above */
-    DH_TOKENS_SKLEARN  /* lower-case (str.lower of Python), tokens are \b\w\w+\b with Unicode \w, as scikit-learn */
+    DH_TOKENS_SKLEARN  /* lower-case (str.lower of Python), tokens are \b\w\w+\b with Unicode \w, as
+                          scikit-learn */
 } dh_token_mode;
 
 /* The prefixes that the tokeniser looks for. Made by the lexicon loader, read here. */
@@ -34,8 +35,8 @@ void dh_prefix_set_free(dh_prefix_set *set);
 dh_status dh_prefix_set_add(dh_prefix_set *set, uint32_t lexicon, const uint8_t *prefix, size_t size,
                             uint64_t *hash);
 
-/* Where the tokens of documents go. The arrays grow as needed up to token_limit tokens a document. The owner is
- * whoever made the sink; dh_token_sink_free frees the arrays. A zeroed sink with a limit is ready. */
+/* Where the tokens of documents go. The arrays grow as needed up to token_limit tokens a document. The owner
+ * is whoever made the sink; dh_token_sink_free frees the arrays. A zeroed sink with a limit is ready. */
 typedef struct dh_token_sink {
     uint64_t *token; /* hashes; token_count of them */
     size_t token_count, token_capacity;
@@ -52,9 +53,9 @@ typedef struct dh_tokenizer dh_tokenizer;
 dh_status dh_tokenizer_create(dh_token_mode mode, const dh_prefix_set *prefixes, dh_tokenizer **out);
 void dh_tokenizer_free(dh_tokenizer *tokenizer);
 
-/* Appends the tokens of one document (well-formed UTF-8, of any size; working memory does not grow with it) to the sink. On
- * DH_BAD_DATA (more tokens than the limit) the sink is as it was before the call.
- * Errors: DH_NO_MEMORY (logged), DH_BAD_DATA. */
+/* Appends the tokens of one document (well-formed UTF-8, of any size; working memory does not grow with it)
+ * to the sink. On DH_BAD_DATA (more tokens than the limit) the sink is as it was before the call. Errors:
+ * DH_NO_MEMORY (logged), DH_BAD_DATA. */
 dh_status dh_tokenize(dh_tokenizer *tokenizer, const uint8_t *text, size_t size, dh_token_sink *sink);
 
 /* The same through the full path only (NFKC by utf8proc for every character), for tests. */

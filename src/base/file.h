@@ -1,0 +1,36 @@
+/* dhatu: files, with errors that name the path and the bytes. EINTR and short transfers are handled. */
+#ifndef DH_BASE_FILE_H
+#define DH_BASE_FILE_H
+
+#include "base/buffer.h"
+
+#include <stdbool.h>
+
+/* Appends a whole file to out. Errors: DH_IO (logged; also when larger than size_max). */
+dh_status dh_file_read_all(const char *path, uint64_t size_max, dh_buffer *out);
+
+/* Writes a new file or replaces one atomically: temporary file, fsync, rename, fsync of the folder. */
+dh_status dh_file_replace(const char *path, const void *data, size_t size);
+
+/* Writes / reads exactly size bytes at offset. Reading past the end is DH_IO. `path` is for messages. */
+dh_status dh_file_write_at(int file, const char *path, const void *data, size_t size, uint64_t offset);
+dh_status dh_file_read_at(int file, const char *path, void *data, size_t size, uint64_t offset);
+
+/* fsync with a message. */
+dh_status dh_file_sync(int file, const char *path);
+
+/* fsync of the folder that path is in, so that a rename in it is durable. */
+dh_status dh_file_sync_folder_of(const char *path);
+
+bool dh_file_exists(const char *path);
+
+/* Makes the folder and those above it. An existing folder is fine. */
+dh_status dh_folder_create(const char *path);
+
+/* Removes a file if it is there. */
+dh_status dh_file_remove(const char *path);
+
+/* hex has room for 2 * size + 1. */
+void dh_hex(const uint8_t *bytes, size_t size, char *hex);
+
+#endif

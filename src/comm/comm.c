@@ -1,0 +1,306 @@
+#include "comm/comm.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "comm/comm_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+dh_status dh_mpi_check(int code, const char *call)
+{
+    if (code == MPI_SUCCESS) {
+        return DH_OK;
+    }
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int size = 0;
+    (void)MPI_Error_string(code, text, &size);
+    return dh_error(DH_FAILED, "%s failed: %s", call, text);
+}
+
+static dh_status split_nodes(dh_comm *comm)
+{
+    DH_TRY(dh_mpi_check(MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &comm->node),
+                        "MPI_Comm_split_type"));
+    DH_TRY(dh_mpi_check(MPI_Comm_rank(comm->node, &comm->node_rank), "MPI_Comm_rank"));
+    DH_TRY(dh_mpi_check(MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
+    const int color = comm->node_rank == 0 ? 0 : MPI_UNDEFINED;
+    DH_TRY(dh_mpi_check(MPI_Comm_split(comm->world, color, comm->rank, &comm->leaders), "MPI_Comm_split"));
+    if (comm->leaders != MPI_COMM_NULL) {
+        DH_TRY(dh_mpi_check(MPI_Comm_set_errhandler(comm->leaders, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
+    }
+    return DH_OK;
+}
+
+static dh_status start(dh_comm *comm)
+{
+    DH_TRY(dh_mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup"));
+    DH_TRY(dh_mpi_check(MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
+    DH_TRY(dh_mpi_check(MPI_Comm_rank(comm->world, &comm->rank), "MPI_Comm_rank"));
+    DH_TRY(dh_mpi_check(MPI_Comm_size(comm->world, &comm->size), "MPI_Comm_size"));
+    char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int size = 0;
+    DH_TRY(dh_mpi_check(MPI_Get_library_version(version, &size), "MPI_Get_library_version"));
+    version[strcspn(version, ",\n")] = '\0';
+    (void)snprintf(comm->library, sizeof comm->library, "%.120s", version);
+    return split_nodes(comm);
+}
+
+dh_status dh_comm_start(int *argc, char ***argv, dh_comm **out)
+{
+    /* Where the PoCL OpenCL driver is installed, hwloc's OpenCL plug-in loads LLVM into every rank, which
+     * takes signal handlers away and slows the start down. */
+    (void)setenv("HWLOC_COMPONENTS", "-opencl", 0);
+    void *memory = NULL;
+    DH_TRY(dh_allocate(1, sizeof(dh_comm), "the communicator", &memory));
+    dh_comm *comm = memory;
+    dh_status status = dh_mpi_check(MPI_Init(argc, argv), "MPI_Init");
+    if (status == DH_OK) {
+        status = start(comm);
+        if (status != DH_OK) {
+            dh_comm_abort(comm, status);
+        }
+        dh_log_set_rank(comm->rank, comm->size);
+        *out = comm;
+        return DH_OK;
+    }
+    free(comm);
+    return status;
+}
+
+void dh_comm_end(dh_comm *comm)
+{
+    if (comm->leaders != MPI_COMM_NULL) {
+        (void)dh_mpi_check(MPI_Comm_free(&comm->leaders), "MPI_Comm_free");
+    }
+    (void)dh_mpi_check(MPI_Comm_free(&comm->node), "MPI_Comm_free");
+    (void)dh_mpi_check(MPI_Comm_free(&comm->world), "MPI_Comm_free");
+    (void)dh_mpi_check(MPI_Finalize(), "MPI_Finalize");
+    free(comm);
+}
+
+void dh_comm_abort(const dh_comm *comm, dh_status status)
+{
+    (void)comm;
+    (void)MPI_Abort(MPI_COMM_WORLD, dh_status_exit_code(status));
+    _exit(dh_status_exit_code(status));
+}
+
+int dh_comm_rank(const dh_comm *comm)
+{
+    return comm->rank;
+}
+
+int dh_comm_size(const dh_comm *comm)
+{
+    return comm->size;
+}
+
+const char *dh_comm_library(const dh_comm *comm)
+{
+    return comm->library;
+}
+
+dh_status dh_comm_agree(dh_comm *comm, dh_status status)
+{
+    int mine = (int)status;
+    int all = 0;
+    DH_TRY(dh_mpi_check(MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MAX, comm->world), "MPI_Allreduce"));
+    return (dh_status)all;
+}
+
+/* Calls once a piece of at most DH_PIECE_MAX bytes. */
+#define DH_FOR_PIECES(total, offset, piece)                                                             \
+    for (size_t offset = 0, piece = 0;                                                                  \
+         offset < (total) && (piece = (total) - offset < DH_PIECE_MAX ? (total) - offset : DH_PIECE_MAX); \
+         offset += piece)
+
+dh_status dh_comm_broadcast(dh_comm *comm, void *data, size_t size)
+{
+    DH_FOR_PIECES(size, offset, piece)
+    {
+        DH_TRY(dh_mpi_check(MPI_Bcast((char *)data + offset, (int)piece, MPI_BYTE, 0, comm->world), "MPI_Bcast"));
+    }
+    return DH_OK;
+}
+
+dh_status dh_comm_barrier(dh_comm *comm)
+{
+    return dh_mpi_check(MPI_Barrier(comm->world), "MPI_Barrier");
+}
+
+static dh_status all_reduce(dh_comm *comm, void *values, size_t bytes, MPI_Datatype type, size_t width, MPI_Op op)
+{
+    DH_FOR_PIECES(bytes, offset, piece)
+    {
+        DH_TRY(dh_mpi_check(MPI_Allreduce(MPI_IN_PLACE, (char *)values + offset, (int)(piece / width), type, op,
+                                          comm->world),
+                            "MPI_Allreduce"));
+    }
+    return DH_OK;
+}
+
+dh_status dh_comm_sum(dh_comm *comm, uint64_t *values, size_t count)
+{
+    return all_reduce(comm, values, count * sizeof *values, MPI_UINT64_T, sizeof *values, MPI_SUM);
+}
+
+dh_status dh_comm_max(dh_comm *comm, uint64_t *values, size_t count)
+{
+    return all_reduce(comm, values, count * sizeof *values, MPI_UINT64_T, sizeof *values, MPI_MAX);
+}
+
+dh_status dh_comm_or(dh_comm *comm, uint8_t *bytes, size_t count)
+{
+    return all_reduce(comm, bytes, count, MPI_UINT8_T, 1, MPI_BOR);
+}
+
+dh_status dh_comm_prefix_sum(dh_comm *comm, uint64_t value, uint64_t *before)
+{
+    uint64_t sum = 0;
+    DH_TRY(dh_mpi_check(MPI_Exscan(&value, &sum, 1, MPI_UINT64_T, MPI_SUM, comm->world), "MPI_Exscan"));
+    *before = comm->rank == 0 ? 0 : sum; /* undefined on rank 0 by the standard */
+    return DH_OK;
+}
+
+/* In each round the ranks with an odd multiple of step send to their even neighbour and are done. */
+dh_status dh_comm_reduce(dh_comm *comm, void *block, size_t size, dh_comm_merge *merge, void *context)
+{
+    void *other = NULL;
+    DH_TRY(dh_allocate(size, 1, "another rank's totals", &other));
+    dh_status status = DH_OK;
+    for (int step = 1; step < comm->size && status == DH_OK; step *= 2) {
+        const bool sends = comm->rank % (2 * step) == step;
+        const bool receives = comm->rank % (2 * step) == 0 && comm->rank + step < comm->size;
+        DH_FOR_PIECES(size, offset, piece)
+        {
+            if (sends && status == DH_OK) {
+                status = dh_mpi_check(MPI_Send((char *)block + offset, (int)piece, MPI_BYTE, comm->rank - step,
+                                               DH_TAG_REDUCE, comm->world),
+                                      "MPI_Send");
+            } else if (receives && status == DH_OK) {
+                status = dh_mpi_check(MPI_Recv((char *)other + offset, (int)piece, MPI_BYTE, comm->rank + step,
+                                               DH_TAG_REDUCE, comm->world, MPI_STATUS_IGNORE),
+                                      "MPI_Recv");
+            }
+        }
+        if (receives && status == DH_OK) {
+            merge(context, other);
+        }
+        if (sends) {
+            break;
+        }
+    }
+    free(other);
+    return status;
+}
+
+static dh_status collect_from(dh_comm *comm, int rank, void *piece_memory, size_t piece_max, dh_comm_take *take,
+                              void *context, dh_status *taken)
+{
+    uint64_t size = 0;
+    DH_TRY(dh_mpi_check(MPI_Recv(&size, 1, MPI_UINT64_T, rank, DH_TAG_COLLECT_SIZE, comm->world, MPI_STATUS_IGNORE),
+                        "MPI_Recv"));
+    for (uint64_t offset = 0; offset < size; offset += piece_max) {
+        const size_t piece = size - offset < piece_max ? (size_t)(size - offset) : piece_max;
+        DH_TRY(dh_mpi_check(MPI_Recv(piece_memory, (int)piece, MPI_BYTE, rank, DH_TAG_COLLECT, comm->world,
+                                     MPI_STATUS_IGNORE),
+                            "MPI_Recv"));
+        if (*taken == DH_OK) { /* after a failure of take the messages are still received */
+            *taken = take(context, rank, piece_memory, piece);
+        }
+    }
+    return DH_OK;
+}
+
+dh_status dh_comm_collect(dh_comm *comm, const void *bytes, size_t size, dh_comm_take *take, void *context)
+{
+    enum { PIECE = 1 << 20 };
+    if (comm->rank != 0) {
+        const uint64_t announced = size;
+        DH_TRY(dh_mpi_check(MPI_Send(&announced, 1, MPI_UINT64_T, 0, DH_TAG_COLLECT_SIZE, comm->world), "MPI_Send"));
+        for (size_t offset = 0; offset < size; offset += PIECE) {
+            const size_t piece = size - offset < PIECE ? size - offset : PIECE;
+            DH_TRY(dh_mpi_check(MPI_Send((const char *)bytes + offset, (int)piece, MPI_BYTE, 0, DH_TAG_COLLECT,
+                                         comm->world),
+                                "MPI_Send"));
+        }
+        return DH_OK;
+    }
+    void *memory = NULL;
+    DH_TRY(dh_allocate(PIECE, 1, "a message", &memory));
+    dh_status taken = size > 0 ? take(context, 0, bytes, size) : DH_OK;
+    dh_status status = DH_OK;
+    for (int rank = 1; rank < comm->size && status == DH_OK; rank++) {
+        status = collect_from(comm, rank, memory, PIECE, take, context, &taken);
+    }
+    free(memory);
+    return status != DH_OK ? status : taken;
+}
+
+/* Pairwise: in round k with the ranks k in front and behind; any size, since pieces are cut. */
+static dh_status exchange_round(dh_comm *comm, int to, int from, const char *send, size_t send_size, char *receive,
+                                size_t receive_size)
+{
+    size_t sent = 0;
+    size_t got = 0;
+    while (sent < send_size || got < receive_size) {
+        const size_t out = send_size - sent < DH_PIECE_MAX ? send_size - sent : DH_PIECE_MAX;
+        const size_t in = receive_size - got < DH_PIECE_MAX ? receive_size - got : DH_PIECE_MAX;
+        DH_TRY(dh_mpi_check(MPI_Sendrecv(send + sent, (int)out, MPI_BYTE, out > 0 ? to : MPI_PROC_NULL,
+                                         DH_TAG_COLLECT, receive + got, (int)in, MPI_BYTE,
+                                         in > 0 ? from : MPI_PROC_NULL, DH_TAG_COLLECT, comm->world,
+                                         MPI_STATUS_IGNORE),
+                            "MPI_Sendrecv"));
+        sent += out;
+        got += in;
+    }
+    return DH_OK;
+}
+
+dh_status dh_comm_exchange(dh_comm *comm, const void *bytes, const size_t *send_size, void **received,
+                           size_t *received_size)
+{
+    const size_t ranks = (size_t)comm->size;
+    void *sizes_memory = NULL;
+    DH_TRY(dh_allocate(2 * ranks, sizeof(uint64_t), "message sizes", &sizes_memory));
+    uint64_t *out_size = sizes_memory;
+    uint64_t *in_size = out_size + ranks;
+    for (size_t r = 0; r < ranks; r++) {
+        out_size[r] = send_size[r];
+    }
+    dh_status status = dh_mpi_check(
+        MPI_Alltoall(out_size, 1, MPI_UINT64_T, in_size, 1, MPI_UINT64_T, comm->world), "MPI_Alltoall");
+    size_t total = 0;
+    for (size_t r = 0; r < ranks; r++) {
+        total += in_size[r];
+    }
+    void *memory = NULL;
+    if (status == DH_OK) {
+        status = dh_allocate(total, 1, "messages", &memory);
+    }
+    for (int k = 0; k < comm->size && status == DH_OK; k++) {
+        const size_t to = (size_t)((comm->rank + k) % comm->size);
+        const size_t from = (size_t)((comm->rank - k + comm->size) % comm->size);
+        size_t send_offset = 0;
+        size_t receive_offset = 0;
+        for (size_t r = 0; r < to; r++) {
+            send_offset += send_size[r];
+        }
+        for (size_t r = 0; r < from; r++) {
+            receive_offset += in_size[r];
+        }
+        status = exchange_round(comm, (int)to, (int)from, (const char *)bytes + send_offset, send_size[to],
+                                (char *)memory + receive_offset, in_size[from]);
+    }
+    free(sizes_memory);
+    if (status != DH_OK) {
+        free(memory);
+        return status;
+    }
+    *received = memory;
+    *received_size = total;
+    return DH_OK;
+}

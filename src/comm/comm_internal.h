@@ -1,0 +1,25 @@
+/* dhatu: what the files of comm/ share. */
+#ifndef DH_COMM_INTERNAL_H
+#define DH_COMM_INTERNAL_H
+
+#include "comm/comm.h"
+
+#include <mpi.h>
+
+struct dh_comm {
+    MPI_Comm world; /* duplicate of MPI_COMM_WORLD, errors are returned */
+    MPI_Comm node;  /* ranks that share memory */
+    MPI_Comm leaders; /* the first rank of each node; MPI_COMM_NULL on the others */
+    int rank, size, node_rank;
+    char library[128];
+};
+
+enum { DH_PIECE_MAX = 1 << 30 }; /* bytes of one MPI call */
+
+/* All message tags. */
+enum { DH_TAG_REDUCE = 1, DH_TAG_COLLECT_SIZE, DH_TAG_COLLECT };
+
+/* Logs a failed MPI call by its name. DH_OK for MPI_SUCCESS. */
+dh_status dh_mpi_check(int code, const char *call);
+
+#endif

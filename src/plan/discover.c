@@ -1,0 +1,359 @@
+#include "plan/discover.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "read/records.h"
+#include "text/utf8.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Folders on the way down, so that a link back to one of them is seen. */
+typedef struct folder_chain {
+    const struct folder_chain *parent;
+    dev_t device;
+    ino_t inode;
+} folder_chain;
+
+typedef struct finder {
+    dh_found *found;
+    const char *exclude_prefix;
+} finder;
+
+void dh_found_free(dh_found *found)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        free(found->file[i].path);
+        free(found->file[i].name);
+    }
+    free(found->file);
+    *found = (dh_found){0};
+}
+
+static dh_status add_file(finder *finder, const char *path, size_t base_size, uint64_t size, bool loose)
+{
+    dh_found *found = finder->found;
+    if (found->count == UINT32_MAX - 1U) {
+        return dh_error(DH_USAGE, "more than 4 billion sources: put many documents into one file (JSONL)");
+    }
+    if (found->count == found->capacity) {
+        const size_t capacity = found->capacity == 0 ? 1024 : found->capacity * 2;
+        void *memory = found->file;
+        DH_TRY(dh_reallocate(capacity, sizeof *found->file, "the list of sources", &memory));
+        found->file = memory;
+        found->capacity = capacity;
+    }
+    char *copy = strdup(path);
+    if (copy == NULL) {
+        return dh_error(DH_NO_MEMORY, "out of memory: a path");
+    }
+    found->file[found->count++] =
+        (dh_found_file){.path = copy, .base_size = base_size, .size = size, .loose = loose};
+    return DH_OK;
+}
+
+/* The folder's canonical path and the file's own name: links in the folder are followed, the name stays. */
+static dh_status canonical(const char *path, char *out)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    char folder[PATH_MAX];
+    const size_t folder_size = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+    if (folder_size >= sizeof folder) {
+        return dh_error(DH_IO, "%s: the path is too long", path);
+    }
+    memcpy(folder, path, folder_size);
+    folder[folder_size] = '\0';
+    if (realpath(folder_size > 0 ? folder : ".", out) == NULL) {
+        return dh_error(DH_IO, "%s: cannot find the folder: %s", path, strerror(errno));
+    }
+    const size_t size = strlen(out);
+    const bool slashed = size > 0 && out[size - 1] == '/';
+    if (size + strlen(name) + 2 > PATH_MAX) {
+        return dh_error(DH_IO, "%s: the path is too long", path);
+    }
+    if (!slashed) {
+        strcat(out, "/");
+    }
+    strcat(out, name);
+    return DH_OK;
+}
+
+static dh_status add_loose(finder *finder, const char *path, const struct stat *facts)
+{
+    if (!S_ISREG(facts->st_mode)) {
+        return dh_error(DH_IO, "%s: not a regular file or folder", path);
+    }
+    char full[PATH_MAX];
+    DH_TRY(canonical(path, full));
+    return add_file(finder, full, 0, (uint64_t)facts->st_size, true);
+}
+
+static dh_status walk(finder *finder, char *path, size_t base_size, const folder_chain *parent);
+
+static dh_status walk_entry(finder *finder, char *path, size_t base_size, const folder_chain *chain)
+{
+    struct stat facts;
+    if (stat(path, &facts) != 0) {
+        if (errno == ENOENT || errno == ELOOP) {
+            dh_warning("%s: a link that leads nowhere, left out", path);
+            return DH_OK;
+        }
+        return dh_error(DH_IO, "%s: cannot stat: %s", path, strerror(errno));
+    }
+    if (S_ISDIR(facts.st_mode)) {
+        for (const folder_chain *above = chain; above != NULL; above = above->parent) {
+            if (above->device == facts.st_dev && above->inode == facts.st_ino) {
+                dh_warning("%s: a link to a folder that it is in, left out", path);
+                return DH_OK;
+            }
+        }
+        return walk(finder, path, base_size, chain);
+    }
+    if (!S_ISREG(facts.st_mode)) {
+        dh_warning("%s: neither a file nor a folder, left out", path);
+        return DH_OK;
+    }
+    if (finder->exclude_prefix != NULL &&
+        strncmp(path, finder->exclude_prefix, strlen(finder->exclude_prefix)) == 0) {
+        return DH_OK;
+    }
+    return add_file(finder, path, base_size, (uint64_t)facts.st_size, false);
+}
+
+/* path is a buffer of PATH_MAX; it is as before on return. */
+static dh_status walk(finder *finder, char *path, size_t base_size, const folder_chain *parent)
+{
+    DIR *folder = opendir(path);
+    struct stat facts;
+    if (folder == NULL || fstat(dirfd(folder), &facts) != 0) {
+        const dh_status status = dh_error(DH_IO, "%s: cannot open the folder: %s", path, strerror(errno));
+        if (folder != NULL) {
+            (void)closedir(folder);
+        }
+        return status;
+    }
+    const folder_chain chain = {parent, facts.st_dev, facts.st_ino};
+    const size_t size = strlen(path);
+    dh_status status = DH_OK;
+    errno = 0;
+    for (const struct dirent *entry = readdir(folder); entry != NULL && status == DH_OK; entry = readdir(folder)) {
+        const size_t name_size = strlen(entry->d_name);
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+        if (size + name_size + 2 > PATH_MAX) {
+            status = dh_error(DH_IO, "%s/%s: the path is too long", path, entry->d_name);
+            break;
+        }
+        const bool slashed = path[size - 1] == '/';
+        path[size] = '/';
+        memcpy(path + size + (slashed ? 0 : 1), entry->d_name, name_size + 1);
+        status = walk_entry(finder, path, base_size, &chain);
+        path[size] = '\0';
+        errno = 0;
+    }
+    if (status == DH_OK && errno != 0) {
+        status = dh_error(DH_IO, "%s: cannot read the folder: %s", path, strerror(errno));
+    }
+    (void)closedir(folder);
+    return status;
+}
+
+static dh_status add_folder(finder *finder, const char *path)
+{
+    char full[PATH_MAX];
+    if (realpath(path, full) == NULL) {
+        return dh_error(DH_IO, "%s: %s", path, strerror(errno));
+    }
+    const size_t size = strlen(full);
+    return walk(finder, full, full[size - 1] == '/' ? size : size + 1, NULL);
+}
+
+static dh_status add_path(finder *finder, const char *path)
+{
+    struct stat facts;
+    if (stat(path, &facts) != 0) {
+        return dh_error(DH_IO, "%s: cannot read: %s", path, strerror(errno));
+    }
+    return S_ISDIR(facts.st_mode) ? add_folder(finder, path) : add_loose(finder, path, &facts);
+}
+
+static dh_status add_glob(finder *finder, const char *pattern)
+{
+    glob_t matches;
+    const int code = glob(pattern, GLOB_BRACE, NULL, &matches);
+    if (code != 0) {
+        return dh_error(DH_IO, "%s: %s", pattern, code == GLOB_NOMATCH ? "no file matches" : "cannot read the folders");
+    }
+    dh_status status = DH_OK;
+    for (size_t i = 0; i < matches.gl_pathc && status == DH_OK; i++) {
+        status = add_path(finder, matches.gl_pathv[i]);
+    }
+    globfree(&matches);
+    return status;
+}
+
+static dh_status add_list(finder *finder, const char *list)
+{
+    dh_buffer text = {0};
+    DH_TRY(dh_file_read_all(list, UINT64_MAX, &text));
+    dh_status status = dh_buffer_append(&text, "\n", 2); /* a line end, and a NUL */
+    char *rest = (char *)text.data;
+    while (status == DH_OK && *rest != '\0') {
+        char *end = strchr(rest, '\n');
+        *end = '\0';
+        if (end > rest && end[-1] == '\r') {
+            end[-1] = '\0';
+        }
+        if (*rest != '\0') {
+            status = add_path(finder, rest);
+        }
+        rest = end + 1;
+    }
+    dh_buffer_free(&text);
+    return status;
+}
+
+static dh_status add_input(finder *finder, const char *input)
+{
+    if (input[0] == '@') {
+        return add_list(finder, input + 1);
+    }
+    if (!dh_file_exists(input) && strpbrk(input, "*?[{") != NULL) {
+        return add_glob(finder, input);
+    }
+    return add_path(finder, input);
+}
+
+/* ---- names ------------------------------------------------------------------------------------------- */
+
+/* The longest folder, with its slash, that all chosen files are in. */
+static size_t common_folder(const dh_found *found, bool loose_only)
+{
+    const char *first = NULL;
+    size_t size = 0;
+    for (size_t i = 0; i < found->count; i++) {
+        const dh_found_file *file = &found->file[i];
+        if (loose_only && !file->loose) {
+            continue;
+        }
+        if (first == NULL) {
+            first = file->path;
+            size = (size_t)(strrchr(first, '/') - first) + 1;
+            continue;
+        }
+        size_t same = 0;
+        while (same < size && file->path[same] == first[same]) {
+            same++;
+        }
+        while (same > 0 && first[same - 1] != '/') {
+            same--;
+        }
+        size = same;
+    }
+    return size;
+}
+
+static dh_status name_file(dh_found_file *file)
+{
+    const char *relative = file->path + file->base_size;
+    const size_t size = dh_name_without_compression(relative);
+    dh_buffer name = {0};
+    uint64_t replaced = 0;
+    dh_status status = dh_utf8_repair((const uint8_t *)relative, size, &name, &replaced);
+    if (status == DH_OK) {
+        status = dh_buffer_append(&name, "", 1);
+    }
+    if (status != DH_OK) {
+        dh_buffer_free(&name);
+        return status;
+    }
+    free(file->name);
+    file->name = (char *)name.data;
+    return DH_OK;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(((const dh_found_file *)a)->path, ((const dh_found_file *)b)->path);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const int names = strcmp(((const dh_found_file *)a)->name, ((const dh_found_file *)b)->name);
+    return names != 0 ? names : compare_paths(a, b);
+}
+
+/* A file that is given twice (by its folder and by itself, say) is read once. */
+static void drop_repeated(dh_found *found)
+{
+    size_t kept = 0;
+    qsort(found->file, found->count, sizeof *found->file, compare_paths);
+    for (size_t i = 0; i < found->count; i++) {
+        if (kept > 0 && strcmp(found->file[kept - 1].path, found->file[i].path) == 0) {
+            dh_say_verbose("%s is given twice and read once", found->file[i].path);
+            free(found->file[i].path);
+        } else {
+            found->file[kept++] = found->file[i];
+        }
+    }
+    found->count = kept;
+}
+
+static dh_status name_all(dh_found *found)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        DH_TRY(name_file(&found->file[i]));
+    }
+    qsort(found->file, found->count, sizeof *found->file, compare_names);
+    return DH_OK;
+}
+
+static const dh_found_file *first_collision(const dh_found *found)
+{
+    for (size_t i = 1; i < found->count; i++) {
+        if (strcmp(found->file[i - 1].name, found->file[i].name) == 0) {
+            return &found->file[i - 1];
+        }
+    }
+    return NULL;
+}
+
+dh_status dh_discover(char *const *input, size_t input_count, const char *exclude_prefix, dh_found *out)
+{
+    finder finder = {.found = out, .exclude_prefix = exclude_prefix};
+    for (size_t i = 0; i < input_count; i++) {
+        DH_TRY(add_input(&finder, input[i]));
+    }
+    if (out->count == 0) {
+        return dh_error(DH_USAGE, "no source: the inputs hold no file");
+    }
+    drop_repeated(out);
+    const size_t loose_base = common_folder(out, true);
+    for (size_t i = 0; i < out->count; i++) {
+        if (out->file[i].loose) {
+            out->file[i].base_size = loose_base;
+        }
+    }
+    DH_TRY(name_all(out));
+    if (first_collision(out) != NULL) {
+        /* Inputs with files of the same name: name all relative to the folder that holds all inputs. */
+        const size_t base = common_folder(out, false);
+        for (size_t i = 0; i < out->count; i++) {
+            out->file[i].base_size = base;
+        }
+        DH_TRY(name_all(out));
+    }
+    const dh_found_file *twin = first_collision(out);
+    if (twin != NULL) {
+        return dh_error(DH_USAGE, "%s and %s would both be source \"%s\": leave one of them out", twin[0].path,
+                        twin[1].path, twin[0].name);
+    }
+    return DH_OK;
+}

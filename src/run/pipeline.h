@@ -1,0 +1,49 @@
+/* dhatu: records to columns. Takes the records of work items, makes batches of documents, runs every
+ * job over them and collects the columns in chunks that it hands on. One pipeline serves one rank. */
+#ifndef DH_RUN_PIPELINE_H
+#define DH_RUN_PIPELINE_H
+
+#include "run/chunk.h"
+
+#include <time.h>
+
+typedef struct dh_pipeline dh_pipeline;
+
+/* Takes a full chunk (or the last one of a work item). Errors end the run. */
+typedef dh_status dh_chunk_taker(void *context, dh_chunk *chunk);
+
+/* settings must outlive the pipeline. */
+dh_status dh_pipeline_create(const dh_settings *settings, dh_chunk_taker *take, void *context, dh_pipeline **out);
+void dh_pipeline_free(dh_pipeline *pipeline);
+
+/* Reads a source, or a range of it as of dh_record_reader_open, to its end. `number` is the source's number. */
+dh_status dh_pipeline_source(dh_pipeline *pipeline, uint32_t number, const char *path, const char *name,
+                             uint64_t begin, uint64_t end);
+
+/* Ends a work item: what is left in the batch and the chunk is handed on. */
+dh_status dh_pipeline_finish_item(dh_pipeline *pipeline);
+
+/* Documents one record only (for verify): reads the source up to the record with this offset and hands on a
+ * chunk with it alone. DH_END when the source has no such document. */
+dh_status dh_pipeline_one(dh_pipeline *pipeline, uint32_t number, const char *path, const char *name,
+                          uint64_t offset);
+
+/* What the pipeline did so far, and where its time went. Times are seconds of this rank. */
+typedef struct dh_pipeline_stats {
+    uint64_t documents, bad, text_bytes, file_bytes;
+    double read_seconds;  /* decompress, split, scan JSON */
+    double text_seconds;  /* unescape, check UTF-8, tokenise */
+    double job_seconds[DH_JOBS_MAX];
+} dh_pipeline_stats;
+
+dh_pipeline_stats dh_pipeline_statistics(const dh_pipeline *pipeline);
+
+/* Monotonic time in seconds. */
+static inline double dh_seconds(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* dhatu: the search for lexicon prefixes at the front of tokens. The public calls are in tokens.h.
+ *
+ * Nearly all tokens are turned away by a bitmap of the first three bytes of the prefixes. For the others
+ * a table of lengths tells which of their fronts of 1 to 8 bytes to look up in a hash table. Prefixes
+ * longer than that go on from their first 8 bytes in a trie, byte by byte. */
+#ifndef DH_TEXT_PREFIXES_H
+#define DH_TEXT_PREFIXES_H
+
+#include "text/tokens.h"
+
+#include <stdbool.h>
+
+enum {
+    DH_PREFIX_MAX = 255,
+    DH_PREFIX_HEAD = 8,        /* bytes of the longest head */
+    DH_PREFIX_LEADS = 1 << 16, /* hashed first three bytes */
+};
+
+/* A prefix of a lexicon that ends at a head or at an edge of the trie. */
+typedef struct dh_prefix_end {
+    uint64_t hash;
+    uint32_t lexicon;
+    uint32_t next; /* index of the next end at the same place, of a higher lexicon; 0: none */
+} dh_prefix_end;
+
+/* A slot of one of the two hash tables. Of the heads: key is the bytes, the first one lowest. Of the trie:
+ * key is parent << 8 | byte. */
+typedef struct dh_prefix_slot {
+    uint64_t key;
+    uint32_t length; /* of the head; 1 in the trie; 0: an empty slot */
+    uint32_t end;    /* index of the first end here; 0: none */
+    uint32_t node;   /* of the trie, from which longer prefixes go on; 0: none */
+} dh_prefix_slot;
+
+typedef struct dh_prefix_table {
+    dh_prefix_slot *slot;
+    size_t count, slots; /* slots: a power of two */
+} dh_prefix_table;
+
+struct dh_prefix_set {
+    uint64_t bitmap[DH_PREFIX_LEADS / 64]; /* by the first three bytes of prefixes of three and more */
+    uint8_t short_lengths[256];            /* by the first byte: bit 0, 1: there are prefixes of 1, 2 bytes */
+    uint8_t lengths[DH_PREFIX_LEADS]; /* by the first three: bit 2 to 6: of 3 to 7; bit 7: of 8 and more */
+    dh_prefix_table head, trie;
+    dh_prefix_end *end; /* index 0 is not used */
+    size_t end_count, end_capacity;
+    uint32_t node_count;
+};
+
+/* Where the first three bytes of a token (the first one lowest; a fourth does no harm) are kept. */
+static inline size_t dh_prefix_lead(uint32_t bytes)
+{
+    return (size_t)((bytes & 0xFFFFFFu) * 0x9E3779B1u) >> 16;
+}
+
+/* 0: no prefix of the set begins this token. `bytes` as above; what stands there behind a shorter token
+ * does no harm either. */
+static inline unsigned dh_prefix_set_may_match(const dh_prefix_set *set, uint32_t bytes)
+{
+    const size_t lead = dh_prefix_lead(bytes);
+    return (unsigned)((set->bitmap[lead / 64] >> (lead % 64)) & 1) | set->short_lengths[bytes & 0xFF];
+}
+
+/* Appends the hits of one token, ordered, to the sink. Its first DH_PREFIX_MAX bytes are enough;
+ * DH_PREFIX_HEAD bytes must be readable, even where it is shorter. Errors: DH_NO_MEMORY (logged). */
+dh_status dh_prefix_set_find(const dh_prefix_set *set, const uint8_t *token, size_t size, uint32_t index,
+                             dh_token_sink *sink);
+
+#endif
