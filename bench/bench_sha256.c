@@ -20,8 +20,8 @@
 
 enum { ROUNDS = 15, BATCH = 1024, PREFIXES = 10, CONTENDERS = DH_SHA256_ENGINE_COUNT + 1 };
 
-static const char *const prefix_text[PREFIXES] = {"RELATE::", "MODAL::", "EXIST::",  "EVAL::", "COMM::",
-                                                  "CAUSE::",  "ITER::",  "DECIDE::", "FEEL::", ""};
+static const char *const prefix_text[PREFIXES] = {
+    "RELATE::", "MODAL::", "EXIST::", "EVAL::", "COMM::", "CAUSE::", "ITER::", "DECIDE::", "FEEL::", ""};
 
 typedef struct corpus {
     uint8_t *text;

@@ -41,10 +41,15 @@ int dh_sha256_engine_is_available(dh_sha256_engine engine)
 
 dh_sha256_engine dh_sha256_engine_best(void)
 {
-    if (dh_sha256_engine_is_available(DH_SHA256_AVX512)) {
+#if DH_SHA256_X86
+    if (dh_sha256_avx512_is_best()) {
         return DH_SHA256_AVX512;
     }
-    return dh_sha256_engine_is_available(DH_SHA256_SHANI) ? DH_SHA256_SHANI : DH_SHA256_SCALAR;
+    if (dh_sha256_shani_is_available()) {
+        return DH_SHA256_SHANI;
+    }
+#endif
+    return DH_SHA256_SCALAR;
 }
 
 /* -- many texts behind a few prefixes ------------------------------------------------------------ */

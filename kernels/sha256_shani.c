@@ -81,60 +81,60 @@ SHANI_INLINE __m128i swap_bytes(__m128i words)
 /* The macros take names instead of indexes: not every compiler keeps arrays in registers. Conditions on
  * count and task_count are known to the compiler. x and y are a stream's state, p and q the last 16
  * words of two schedules under way. */
-#define STREAM_LOAD(n)                                                                                   \
-    __m128i x##n = _mm_setzero_si128(), y##n = x##n;                                                     \
-    const __m128i *wk##n = NULL;                                                                         \
-    if (count > n) {                                                                                     \
-        x##n = stream[n].abef;                                                                           \
-        y##n = stream[n].cdgh;                                                                           \
-        wk##n = schedule[n]->wk;                                                                         \
+#define STREAM_LOAD(n)                                                                                       \
+    __m128i x##n = _mm_setzero_si128(), y##n = x##n;                                                         \
+    const __m128i *wk##n = NULL;                                                                             \
+    if (count > n) {                                                                                         \
+        x##n = stream[n].abef;                                                                               \
+        y##n = stream[n].cdgh;                                                                               \
+        wk##n = schedule[n]->wk;                                                                             \
     }
-#define STREAM_STORE(n)                                                                                  \
-    if (count > n) {                                                                                     \
-        stream[n].abef = _mm_add_epi32(stream[n].abef, x##n);                                            \
-        stream[n].cdgh = _mm_add_epi32(stream[n].cdgh, y##n);                                            \
+#define STREAM_STORE(n)                                                                                      \
+    if (count > n) {                                                                                         \
+        stream[n].abef = _mm_add_epi32(stream[n].abef, x##n);                                                \
+        stream[n].cdgh = _mm_add_epi32(stream[n].cdgh, y##n);                                                \
     }
-#define STREAM_ROUNDS(n, i)                                                                              \
-    if (count > n) {                                                                                     \
-        __m128i wk = wk##n[i];                                                                           \
-        y##n = _mm_sha256rnds2_epu32(y##n, x##n, wk);                                                    \
-        x##n = _mm_sha256rnds2_epu32(x##n, y##n, _mm_shuffle_epi32(wk, 0x0E));                           \
+#define STREAM_ROUNDS(n, i)                                                                                  \
+    if (count > n) {                                                                                         \
+        __m128i wk = wk##n[i];                                                                               \
+        y##n = _mm_sha256rnds2_epu32(y##n, x##n, wk);                                                        \
+        x##n = _mm_sha256rnds2_epu32(x##n, y##n, _mm_shuffle_epi32(wk, 0x0E));                               \
     }
-#define TASK_LOAD(k, w)                                                                                  \
-    __m128i w##0 = _mm_setzero_si128(), w##1 = w##0, w##2 = w##0, w##3 = w##0;                           \
-    __m128i *out_##w = NULL;                                                                             \
-    if (task_count > k) {                                                                                \
-        const __m128i *from = (const __m128i *)(task[k].from + 64 * block);                              \
-        w##0 = swap_bytes(_mm_loadu_si128(from));                                                        \
-        w##1 = swap_bytes(_mm_loadu_si128(from + 1));                                                    \
-        w##2 = swap_bytes(_mm_loadu_si128(from + 2));                                                    \
-        w##3 = swap_bytes(_mm_loadu_si128(from + 3));                                                    \
-        out_##w = task[k].out->wk;                                                                       \
+#define TASK_LOAD(k, w)                                                                                      \
+    __m128i w##0 = _mm_setzero_si128(), w##1 = w##0, w##2 = w##0, w##3 = w##0;                               \
+    __m128i *out_##w = NULL;                                                                                 \
+    if (task_count > k) {                                                                                    \
+        const __m128i *from = (const __m128i *)(task[k].from + 64 * block);                                  \
+        w##0 = swap_bytes(_mm_loadu_si128(from));                                                            \
+        w##1 = swap_bytes(_mm_loadu_si128(from + 1));                                                        \
+        w##2 = swap_bytes(_mm_loadu_si128(from + 2));                                                        \
+        w##3 = swap_bytes(_mm_loadu_si128(from + 3));                                                        \
+        out_##w = task[k].out->wk;                                                                           \
     }
-#define TASK_STEP(k, out, i, w0, w1, w2, w3)                                                             \
-    if (task_count > k) {                                                                                \
-        w0 = schedule_next(w0, w1, w2, w3);                                                              \
-        out[i] = _mm_add_epi32(w0, constants(i));                                                        \
+#define TASK_STEP(k, out, i, w0, w1, w2, w3)                                                                 \
+    if (task_count > k) {                                                                                    \
+        w0 = schedule_next(w0, w1, w2, w3);                                                                  \
+        out[i] = _mm_add_epi32(w0, constants(i));                                                            \
     }
 
 /* Four rounds of every stream, and the step of every task in between. */
-#define FOUR_ROUNDS(i)                                                                                   \
-    STREAM_ROUNDS(0, i)                                                                                  \
-    STREAM_ROUNDS(1, i)                                                                                  \
-    STREAM_ROUNDS(2, i)                                                                                  \
-    STREAM_ROUNDS(3, i)                                                                                  \
+#define FOUR_ROUNDS(i)                                                                                       \
+    STREAM_ROUNDS(0, i)                                                                                      \
+    STREAM_ROUNDS(1, i)                                                                                      \
+    STREAM_ROUNDS(2, i)                                                                                      \
+    STREAM_ROUNDS(3, i)                                                                                      \
     STREAM_ROUNDS(4, i)
-#define FOUR_ROUNDS_FIRST(i)                                                                             \
-    FOUR_ROUNDS(i)                                                                                       \
-    if (task_count > 0) {                                                                                \
-        out_p[i] = _mm_add_epi32(p##i, constants(i));                                                    \
-    }                                                                                                    \
-    if (task_count > 1) {                                                                                \
-        out_q[i] = _mm_add_epi32(q##i, constants(i));                                                    \
+#define FOUR_ROUNDS_FIRST(i)                                                                                 \
+    FOUR_ROUNDS(i)                                                                                           \
+    if (task_count > 0) {                                                                                    \
+        out_p[i] = _mm_add_epi32(p##i, constants(i));                                                        \
+    }                                                                                                        \
+    if (task_count > 1) {                                                                                    \
+        out_q[i] = _mm_add_epi32(q##i, constants(i));                                                        \
     }
-#define FOUR_ROUNDS_NEXT(i, a, b, c, d)                                                                  \
-    FOUR_ROUNDS(i)                                                                                       \
-    TASK_STEP(0, out_p, i, p##a, p##b, p##c, p##d)                                                       \
+#define FOUR_ROUNDS_NEXT(i, a, b, c, d)                                                                      \
+    FOUR_ROUNDS(i)                                                                                           \
+    TASK_STEP(0, out_p, i, p##a, p##b, p##c, p##d)                                                           \
     TASK_STEP(1, out_q, i, q##a, q##b, q##c, q##d)
 
 /* A schedule to be made of the 64 bytes there, or of every 64 bytes from there on. */
@@ -178,15 +178,13 @@ SHANI_INLINE void rounds(stream_state *stream, const block_schedule *const *sche
 /* The compiler's copies: rounds_[streams]_[tasks]. */
 typedef void rounds_function(stream_state *, const block_schedule *const *, const schedule_task *, uint64_t);
 
-#define ROUNDS(count, tasks)                                                                             \
-    SHANI static void rounds_##count##_##tasks(stream_state *stream,                                     \
-                                               const block_schedule *const *schedule,                    \
-                                               const schedule_task *task, uint64_t block_count)          \
-    {                                                                                                    \
-        rounds(stream, schedule, count, task, tasks, block_count);                                       \
+#define ROUNDS(count, tasks)                                                                                 \
+    SHANI static void rounds_##count##_##tasks(stream_state *stream, const block_schedule *const *schedule,  \
+                                               const schedule_task *task, uint64_t block_count)              \
+    {                                                                                                        \
+        rounds(stream, schedule, count, task, tasks, block_count);                                           \
     }
-#define ROUNDS_OF(tasks)                                                                                 \
-    ROUNDS(1, tasks) ROUNDS(2, tasks) ROUNDS(3, tasks) ROUNDS(4, tasks) ROUNDS(5, tasks)
+#define ROUNDS_OF(tasks) ROUNDS(1, tasks) ROUNDS(2, tasks) ROUNDS(3, tasks) ROUNDS(4, tasks) ROUNDS(5, tasks)
 ROUNDS_OF(0)
 ROUNDS_OF(1)
 ROUNDS_OF(2)

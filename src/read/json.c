@@ -4,7 +4,6 @@
 #include "read/json_string.h"
 #include "text/utf8.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 /* ---- the scanner ------------------------------------------------------------------------------------ */
@@ -310,28 +309,16 @@ dh_json_error dh_json_scan_with(const dh_json_strings *strings, const dh_json_pa
 
 /* ---- what others call ------------------------------------------------------------------------------- */
 
-static const dh_json_strings *strings_fastest(void)
-{
-    /* Threads that ask at the same time find the same. */
-    static _Atomic(const dh_json_strings *) known;
-    const dh_json_strings *strings = atomic_load_explicit(&known, memory_order_relaxed);
-    if (strings == NULL) {
-        strings = dh_json_strings_get(0);
-        atomic_store_explicit(&known, strings, memory_order_relaxed);
-    }
-    return strings;
-}
-
 dh_json_error dh_json_scan(const dh_json_paths *paths, const uint8_t *line, size_t size, dh_json_value *value,
                            size_t *error_offset)
 {
-    return dh_json_scan_with(strings_fastest(), paths, line, size, value, error_offset);
+    return dh_json_scan_with(dh_json_strings_get(0), paths, line, size, value, error_offset);
 }
 
 size_t dh_json_unescape(const dh_json_value *value, uint8_t *out, uint64_t *replaced)
 {
     if (value->has_escapes) {
-        return strings_fastest()->unescape(value->text, value->size, out, replaced);
+        return dh_json_strings_get(0)->unescape(value->text, value->size, out, replaced);
     }
     if (out != value->text && value->size > 0) {
         memcpy(out, value->text, value->size);

@@ -21,7 +21,7 @@ typedef enum dh_json_error {
     DH_JSON_OK = 0,
     DH_JSON_SYNTAX,     /* not JSON: also raw control characters in strings, NaN, trailing text */
     DH_JSON_NOT_OBJECT, /* JSON, but not an object */
-    DH_JSON_TOO_DEEP   /* nested deeper than DH_JSON_DEPTH_MAX */
+    DH_JSON_TOO_DEEP    /* nested deeper than DH_JSON_DEPTH_MAX */
 } dh_json_error;
 
 typedef enum dh_json_kind {
@@ -49,7 +49,8 @@ typedef struct dh_json_value {
 typedef struct dh_json_paths dh_json_paths;
 
 /* count at most DH_JSON_FIELDS_MAX; a NULL path stays always DH_JSON_MISSING. One path may not go
- * on inside another; two equal ones get the same value. Errors: DH_USAGE (logged: empty name, too deep, one inside another), DH_NO_MEMORY. */
+ * on inside another; two equal ones get the same value. Errors: DH_USAGE (logged: empty name, too deep, one
+ * inside another), DH_NO_MEMORY. */
 dh_status dh_json_paths_create(const char *const *path, size_t count, dh_json_paths **out);
 void dh_json_paths_free(dh_json_paths *paths);
 
@@ -58,8 +59,8 @@ void dh_json_paths_free(dh_json_paths *paths);
  * an escape is wrong at its backslash. Bytes >= 0x80 inside strings are not
  * checked here (text/utf8.h repairs them); outside strings they are syntax errors. Never reads behind
  * line + size. Recursion-free. */
-dh_json_error dh_json_scan(const dh_json_paths *paths, const uint8_t *line, size_t size,
-                           dh_json_value *value, size_t *error_offset);
+dh_json_error dh_json_scan(const dh_json_paths *paths, const uint8_t *line, size_t size, dh_json_value *value,
+                           size_t *error_offset);
 
 /* Unescapes a string value into out, which has room for value->size bytes (unescaping never grows) and is
  * value->text itself (in place) or does not overlap it. Surrogate pairs are joined; a lone surrogate becomes

@@ -145,8 +145,8 @@ dh_json_path_set dh_json_paths_match(const dh_json_paths *paths, dh_json_path_se
     for (; set != 0; set &= set - 1) {
         const unsigned i = (unsigned)__builtin_ctz(set);
         const dh_json_name name = paths->name[i][level];
-        const bool equal = has_escapes ? name_equal_escaped(name, text, size)
-                                       : name_equal(name, (dh_json_name){text, size});
+        const bool equal =
+            has_escapes ? name_equal_escaped(name, text, size) : name_equal(name, (dh_json_name){text, size});
         found |= (dh_json_path_set)equal << i;
     }
     return found;

@@ -14,9 +14,9 @@ typedef struct dh_json_name {
 
 struct dh_json_paths {
     size_t count;
-    dh_json_path_set used;                           /* those that are not NULL */
-    dh_json_path_set ends[DH_JSON_PATH_DEPTH_MAX];   /* those whose last name is the one of this level */
-    size_t depth[DH_JSON_FIELDS_MAX];                /* how many names */
+    dh_json_path_set used;                         /* those that are not NULL */
+    dh_json_path_set ends[DH_JSON_PATH_DEPTH_MAX]; /* those whose last name is the one of this level */
+    size_t depth[DH_JSON_FIELDS_MAX];              /* how many names */
     dh_json_name name[DH_JSON_FIELDS_MAX][DH_JSON_PATH_DEPTH_MAX];
     uint8_t *text; /* of all names */
 };

@@ -1,7 +1,7 @@
 /* dhatu: the strings of JSON, inside read/json*.c only: where one ends, and what it says.
  *
  * Nearly all bytes of a corpus lie in strings, so this is where the time goes. There is one text of the
- * search (json_string_core.h), compiled for each width of vector that a CPU may have. */
+ * search (json_string_core.h), compiled for vectors of x86 and for plain registers of any CPU. */
 #ifndef DH_READ_JSON_STRING_H
 #define DH_READ_JSON_STRING_H
 
@@ -22,7 +22,7 @@ typedef struct dh_json_strings {
     size_t (*unescape)(const uint8_t *text, size_t size, uint8_t *out, uint64_t *replaced);
 } dh_json_strings;
 
-/* What this CPU can run, the fastest at index 0; NULL behind the last. Tests compare them all. */
+/* The fastest is at index 0, others behind it, NULL behind the last. Tests compare them all. */
 const dh_json_strings *dh_json_strings_get(size_t index);
 
 /* dh_json_scan with the strings of one kind, for tests and benchmarks. */
@@ -33,7 +33,8 @@ dh_json_error dh_json_scan_with(const dh_json_strings *strings, const dh_json_pa
 size_t dh_json_escape_size(const uint8_t *at, const uint8_t *limit);
 
 /* Decodes a valid escape at the backslash `at` and returns its length (12 for a surrogate pair). A lone
- * surrogate becomes U+FFFD and adds one to *replaced. *written is 1 to 4, the bytes put into out[4]. */
+ * surrogate becomes U+FFFD and adds one to *replaced. *written is 1 to 4, the bytes put into out, which may
+ * be `at` itself. */
 size_t dh_json_escape_decode(const uint8_t *at, const uint8_t *limit, uint8_t *out, size_t *written,
                              uint64_t *replaced);
 

@@ -1,8 +1,8 @@
-/* The search and the unescaping of json_string.h, once for each kind of vector. Included several times by
+/* The search and the unescaping of json_string.h, once for each kind of register. Included several times by
  * json_string.c, which defines before:
  *
  *   DH_STRINGS(name)  the name of a function of this kind
- *   DH_STRINGS_TARGET the attribute that lets the compiler use the vectors
+ *   the attribute that lets the compiler use the vectors
  *
  * and these functions on blocks of BLOCK bytes, where bit i of a mask speaks of byte i:
  *
@@ -14,8 +14,8 @@
 
 /* The mask of the bytes from `at`, of which fewer than BLOCK are left. The block that ends with the last
  * byte is searched, so that nothing behind the limit is read; it may begin before `at`. */
-DH_STRINGS_TARGET static inline uint64_t DH_STRINGS(last_specials)(const uint8_t *begin, const uint8_t *at,
-                                                                   const uint8_t *limit)
+static inline uint64_t DH_STRINGS(last_specials)(const uint8_t *begin, const uint8_t *at,
+                                                 const uint8_t *limit)
 {
     const size_t left = (size_t)(limit - at);
     if (limit - begin >= BLOCK) {
@@ -28,9 +28,8 @@ DH_STRINGS_TARGET static inline uint64_t DH_STRINGS(last_specials)(const uint8_t
     return mask;
 }
 
-DH_STRINGS_TARGET static const uint8_t *DH_STRINGS(find_end)(const uint8_t *begin, const uint8_t *text,
-                                                             const uint8_t *limit, bool *has_escapes,
-                                                             const uint8_t **error)
+static const uint8_t *DH_STRINGS(find_end)(const uint8_t *begin, const uint8_t *text, const uint8_t *limit,
+                                           bool *has_escapes, const uint8_t **error)
 {
     *has_escapes = false;
     const uint8_t *at = text;
@@ -62,8 +61,8 @@ DH_STRINGS_TARGET static const uint8_t *DH_STRINGS(find_end)(const uint8_t *begi
     return NULL;
 }
 
-DH_STRINGS_TARGET static inline uint64_t DH_STRINGS(last_backslashes)(const uint8_t *begin, const uint8_t *at,
-                                                                      const uint8_t *limit)
+static inline uint64_t DH_STRINGS(last_backslashes)(const uint8_t *begin, const uint8_t *at,
+                                                    const uint8_t *limit)
 {
     const size_t left = (size_t)(limit - at);
     if (limit - begin >= BLOCK) {
@@ -78,8 +77,7 @@ DH_STRINGS_TARGET static inline uint64_t DH_STRINGS(last_backslashes)(const uint
 
 /* In place, the output never overtakes the input: so what is still to be read is never overwritten, as
  * long as exactly the plain bytes are written and no more. */
-DH_STRINGS_TARGET static size_t DH_STRINGS(unescape)(const uint8_t *text, size_t size, uint8_t *out,
-                                                     uint64_t *replaced)
+static size_t DH_STRINGS(unescape)(const uint8_t *text, size_t size, uint8_t *out, uint64_t *replaced)
 {
     const uint8_t *at = text;
     const uint8_t *const limit = text + size;
@@ -105,12 +103,9 @@ DH_STRINGS_TARGET static size_t DH_STRINGS(unescape)(const uint8_t *text, size_t
             to += plain;
         }
         while (at < limit && *at == '\\') {
-            uint8_t bytes[4];
             size_t written;
-            at += dh_json_escape_decode(at, limit, bytes, &written, replaced);
-            for (size_t i = 0; i < written; i++) {
-                *to++ = bytes[i];
-            }
+            at += dh_json_escape_decode(at, limit, to, &written, replaced);
+            to += written;
         }
     }
     return (size_t)(to - out);

@@ -18,43 +18,6 @@ typedef struct dh_ascii_masks {
     uint64_t high;   /* not ASCII; the other masks say nothing of these bytes */
 } dh_ascii_masks;
 
-#if defined(__SSE2__)
-
-/* Bytes from `low` to `low` + `span`, as 0xFF. The comparison is signed, so the range is moved to begin at
- * the smallest signed byte. */
-static inline __m128i dh_ascii_in_range(__m128i bytes, uint8_t low, uint8_t span)
-{
-    const __m128i moved = _mm_sub_epi8(bytes, _mm_set1_epi8((char)(low + 0x80)));
-    return _mm_cmplt_epi8(moved, _mm_set1_epi8((char)(span + 1 - 0x80)));
-}
-
-/* Classifies DH_ASCII_BLOCK bytes and writes them in lower case. */
-static inline dh_ascii_masks dh_ascii_classify(const uint8_t *text, uint8_t extra, uint8_t *lowered)
-{
-    dh_ascii_masks masks = {0, 0, 0};
-    for (int i = 0; i < 4; i++) {
-        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(text + 16 * i));
-        const __m128i upper = dh_ascii_in_range(bytes, 'A', 25);
-        const __m128i lower = _mm_or_si128(bytes, _mm_and_si128(upper, _mm_set1_epi8(0x20)));
-        const __m128i letter = dh_ascii_in_range(lower, 'a', 25);
-        const __m128i digit = dh_ascii_in_range(bytes, '0', 9);
-        const __m128i other = _mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)extra));
-        const __m128i word = _mm_or_si128(_mm_or_si128(letter, digit), other);
-        const __m128i compare = dh_ascii_in_range(bytes, '<', 2);
-        const __m128i plus = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('+'));
-        /* '|' and '~' differ in bit 1 only. */
-        const __m128i bar = _mm_cmpeq_epi8(_mm_or_si128(bytes, _mm_set1_epi8(2)), _mm_set1_epi8('~'));
-        const __m128i symbol = _mm_or_si128(_mm_or_si128(compare, plus), bar);
-        _mm_storeu_si128((__m128i *)(void *)(lowered + 16 * i), lower);
-        masks.word |= (uint64_t)(uint32_t)_mm_movemask_epi8(word) << (16 * i);
-        masks.symbol |= (uint64_t)(uint32_t)_mm_movemask_epi8(symbol) << (16 * i);
-        masks.high |= (uint64_t)(uint32_t)_mm_movemask_epi8(bytes) << (16 * i);
-    }
-    return masks;
-}
-
-#else
-
 /* Bit 7 of each byte that is at least `low`; bytes and low are below 0x80. */
 static inline uint64_t dh_ascii_at_least(uint64_t bytes, uint8_t low)
 {
@@ -73,9 +36,8 @@ static inline uint64_t dh_ascii_gather(uint64_t bits)
     return ((bits & 0x8080808080808080u) >> 7) * 0x0102040810204080u >> 56;
 }
 
-/* Classifies DH_ASCII_BLOCK bytes and writes them in lower case. Eight bytes in a register: for machines
- * without SSE2, of either byte order. */
-static inline dh_ascii_masks dh_ascii_classify(const uint8_t *text, uint8_t extra, uint8_t *lowered)
+/* Eight bytes in a register: for machines without SSE2, of either byte order. */
+static inline dh_ascii_masks dh_ascii_classify_portable(const uint8_t *text, uint8_t extra, uint8_t *lowered)
 {
     dh_ascii_masks masks = {0, 0, 0};
     for (int i = 0; i < 8; i++) {
@@ -103,6 +65,50 @@ static inline dh_ascii_masks dh_ascii_classify(const uint8_t *text, uint8_t extr
     return masks;
 }
 
+#if defined(__SSE2__)
+
+/* Bytes from `low` to `low` + `span`, as 0xFF. The comparison is signed, so the range is moved to begin at
+ * the smallest signed byte. */
+static inline __m128i dh_sse2_in_range(__m128i bytes, uint8_t low, uint8_t span)
+{
+    const __m128i moved = _mm_sub_epi8(bytes, _mm_set1_epi8((char)(low + 0x80)));
+    return _mm_cmplt_epi8(moved, _mm_set1_epi8((char)(span + 1 - 0x80)));
+}
+
+static inline dh_ascii_masks dh_ascii_classify_sse2(const uint8_t *text, uint8_t extra, uint8_t *lowered)
+{
+    dh_ascii_masks masks = {0, 0, 0};
+    for (int i = 0; i < 4; i++) {
+        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(text + 16 * i));
+        const __m128i upper = dh_sse2_in_range(bytes, 'A', 25);
+        const __m128i lower = _mm_or_si128(bytes, _mm_and_si128(upper, _mm_set1_epi8(0x20)));
+        const __m128i letter = dh_sse2_in_range(lower, 'a', 25);
+        const __m128i digit = dh_sse2_in_range(bytes, '0', 9);
+        const __m128i other = _mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)extra));
+        const __m128i word = _mm_or_si128(_mm_or_si128(letter, digit), other);
+        const __m128i compare = dh_sse2_in_range(bytes, '<', 2);
+        const __m128i plus = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('+'));
+        /* '|' and '~' differ in bit 1 only. */
+        const __m128i bar = _mm_cmpeq_epi8(_mm_or_si128(bytes, _mm_set1_epi8(2)), _mm_set1_epi8('~'));
+        const __m128i symbol = _mm_or_si128(_mm_or_si128(compare, plus), bar);
+        _mm_storeu_si128((__m128i *)(void *)(lowered + 16 * i), lower);
+        masks.word |= (uint64_t)(uint32_t)_mm_movemask_epi8(word) << (16 * i);
+        masks.symbol |= (uint64_t)(uint32_t)_mm_movemask_epi8(symbol) << (16 * i);
+        masks.high |= (uint64_t)(uint32_t)_mm_movemask_epi8(bytes) << (16 * i);
+    }
+    return masks;
+}
+
 #endif
+
+/* Classifies DH_ASCII_BLOCK bytes and writes them to lowered with ASCII letters in lower case. */
+static inline dh_ascii_masks dh_ascii_classify(const uint8_t *text, uint8_t extra, uint8_t *lowered)
+{
+#if defined(__SSE2__)
+    return dh_ascii_classify_sse2(text, extra, lowered);
+#else
+    return dh_ascii_classify_portable(text, extra, lowered);
+#endif
+}
 
 #endif

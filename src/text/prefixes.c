@@ -11,6 +11,12 @@
 
 enum { PREFIX_SEED = 1, FIRST_SLOTS = 256, FIRST_ENDS = 256 };
 
+/* Where the first three bytes of a token (the first one lowest; a fourth does no harm) are kept. */
+static inline size_t lead_of(uint32_t bytes)
+{
+    return (size_t)((bytes & 0xFFFFFFu) * 0x9E3779B1u) >> 16;
+}
+
 static uint32_t load_three(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16;
@@ -33,17 +39,20 @@ static uint64_t cut_head(uint64_t head, size_t length)
 
 /* ---- the hash tables ------------------------------------------------------------------------ */
 
+/* The slot where the search for the key begins. */
+static inline size_t first_slot(const dh_prefix_table *table, uint64_t key, size_t length)
+{
+    return (size_t)((key * 0x9E3779B97F4A7C15u + length * 0xC2B2AE3D27D4EB4Fu) >> 32) & (table->slots - 1);
+}
+
 /* The slot of the key, or the empty one where it would go. */
 static inline size_t find_slot(const dh_prefix_table *table, uint64_t key, size_t length)
 {
-    size_t i = (size_t)((key * 0x9E3779B97F4A7C15u + length * 0xC2B2AE3D27D4EB4Fu) >> 32);
-    for (;; i++) {
-        i &= table->slots - 1;
-        const dh_prefix_slot *slot = &table->slot[i];
-        if (slot->length == 0 || (slot->key == key && slot->length == length)) {
-            return i;
-        }
+    size_t i = first_slot(table, key, length);
+    while (table->slot[i].length != 0 && (table->slot[i].key != key || table->slot[i].length != length)) {
+        i = (i + 1) & (table->slots - 1);
     }
+    return i;
 }
 
 static dh_status table_create(dh_prefix_table *table, size_t slots)
@@ -54,10 +63,10 @@ static dh_status table_create(dh_prefix_table *table, size_t slots)
     return DH_OK;
 }
 
-/* Keeps the table at most half full. */
+/* Keeps the table at most a quarter full, so that most searches end at their first slot. */
 static dh_status table_grow(dh_prefix_table *table)
 {
-    if (table->count < table->slots / 2) {
+    if (table->count < table->slots / 4) {
         return DH_OK;
     }
     dh_prefix_table grown = {0};
@@ -154,7 +163,7 @@ static void note_length(dh_prefix_set *set, const uint8_t *prefix, size_t size)
         set->short_lengths[prefix[0]] = (uint8_t)(set->short_lengths[prefix[0]] | 1u << (size - 1));
         return;
     }
-    const size_t lead = dh_prefix_lead(load_three(prefix));
+    const size_t lead = lead_of(load_three(prefix));
     const size_t head_size = size < DH_PREFIX_HEAD ? size : DH_PREFIX_HEAD;
     set->bitmap[lead / 64] |= 1ull << (lead % 64);
     set->lengths[lead] = (uint8_t)(set->lengths[lead] | 1u << (head_size - 1));
@@ -242,23 +251,107 @@ static dh_status find_longer(const dh_prefix_set *set, uint32_t node, const uint
     return DH_OK;
 }
 
-dh_status dh_prefix_set_find(const dh_prefix_set *set, const uint8_t *token, size_t size, uint32_t index,
-                             dh_token_sink *sink)
+/* A front of a token that may be a head of the set. */
+typedef struct probe {
+    uint64_t key;
+    uint32_t slot;
+    uint16_t token;
+    uint16_t length;
+} probe;
+
+/* A token that may begin with a prefix of some of these lengths (bit 0: of 1 byte). */
+typedef struct candidate {
+    uint16_t token;
+    uint8_t lengths;
+} candidate;
+
+/* Lists the tokens whose first bytes begin a prefix. Here and below, what is listed is written in any case
+ * and counted where it holds: a branch would be guessed wrong too often. */
+static size_t list_candidates(const dh_prefix_set *set, const uint8_t *text, const uint16_t *edge,
+                              size_t count, candidate *list)
 {
-    const size_t before = sink->prefix_hit_count;
-    const uint64_t head = load_head(token);
-    unsigned lengths = set->lengths[dh_prefix_lead((uint32_t)head)] | set->short_lengths[head & 0xFF];
-    lengths &= size < DH_PREFIX_HEAD ? (1u << size) - 1 : 0xFF;
-    for (; lengths != 0; lengths &= lengths - 1) {
-        const size_t length = (size_t)__builtin_ctz(lengths) + 1;
-        const dh_prefix_slot *slot = &set->head.slot[find_slot(&set->head, cut_head(head, length), length)];
-        DH_TRY(append_ends(set, slot->end, index, sink));
-        if (slot->node != 0) {
-            DH_TRY(find_longer(set, slot->node, token, size, index, sink));
-        }
+    uint16_t likely[DH_PREFIX_TOKENS + 1];
+    size_t likely_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t bytes = (uint32_t)load_head(text + edge[2 * i]);
+        const size_t lead = lead_of(bytes);
+        const unsigned match =
+            (unsigned)((set->bitmap[lead / 64] >> (lead % 64)) & 1) | set->short_lengths[bytes & 0xFF];
+        likely[likely_count] = (uint16_t)i;
+        likely_count += match != 0 ? 1 : 0;
     }
-    if (sink->prefix_hit_count - before > 1) {
-        order_hits(sink->prefix_hit + before, sink->prefix_hit_count - before);
+    size_t listed = 0;
+    for (size_t k = 0; k < likely_count; k++) {
+        const size_t i = likely[k];
+        const uint32_t bytes = (uint32_t)load_head(text + edge[2 * i]);
+        const unsigned size = (unsigned)(edge[2 * i + 1] - edge[2 * i]);
+        const unsigned known = set->lengths[lead_of(bytes)] | set->short_lengths[bytes & 0xFF];
+        const unsigned lengths = known & ((1u << (size < DH_PREFIX_HEAD ? size : DH_PREFIX_HEAD)) - 1);
+        list[listed] = (candidate){(uint16_t)i, (uint8_t)lengths};
+        listed += lengths != 0 ? 1 : 0;
+    }
+    return listed;
+}
+
+/* Lists the fronts of a candidate that have a length of the set, shortest first. */
+static inline size_t list_probes(const dh_prefix_set *set, uint64_t head, candidate of, probe *out)
+{
+    size_t listed = 0;
+    unsigned lengths = of.lengths;
+    do {
+        const size_t length = (size_t)__builtin_ctz(lengths) + 1;
+        const uint64_t key = cut_head(head, length);
+        const size_t slot = first_slot(&set->head, key, length);
+        out[listed++] = (probe){key, (uint32_t)slot, of.token, (uint16_t)length};
+        lengths &= lengths - 1;
+    } while (lengths != 0);
+    return listed;
+}
+
+/* Keeps the probes that hit their slot, and those that must look at the next one. */
+static size_t keep_probes(const dh_prefix_table *table, probe *list, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        const probe this = list[i];
+        const dh_prefix_slot *slot = &table->slot[this.slot];
+        const dh_prefix_slot *next = &table->slot[(this.slot + 1) & (table->slots - 1)];
+        const unsigned equal = (unsigned)(slot->key == this.key) & (unsigned)(slot->length == this.length);
+        const unsigned other = (unsigned)(slot->length != 0) & (unsigned)(next->length != 0);
+        list[kept] = this;
+        kept += equal | other;
+    }
+    return kept;
+}
+
+dh_status dh_prefix_set_find(const dh_prefix_set *set, const uint8_t *text, const uint16_t *edge,
+                             size_t count, uint32_t index, dh_token_sink *sink)
+{
+    candidate likely[DH_PREFIX_TOKENS + 1];
+    probe list[DH_PREFIX_TOKENS * DH_PREFIX_HEAD];
+    const size_t likely_count = list_candidates(set, text, edge, count, likely);
+    size_t probes = 0;
+    for (size_t k = 0; k < likely_count; k++) {
+        const size_t i = likely[k].token;
+        const uint64_t head = load_head(text + edge[2 * i]);
+        probes += list_probes(set, head, likely[k], list + probes);
+    }
+    probes = keep_probes(&set->head, list, probes);
+    size_t before = sink->prefix_hit_count;
+    for (size_t k = 0; k < probes; k++) {
+        const dh_prefix_slot *slot = &set->head.slot[find_slot(&set->head, list[k].key, list[k].length)];
+        const size_t i = list[k].token;
+        DH_TRY(append_ends(set, slot->end, index + (uint32_t)i, sink));
+        if (slot->node != 0) {
+            DH_TRY(find_longer(set, slot->node, text + edge[2 * i], (size_t)(edge[2 * i + 1] - edge[2 * i]),
+                               index + (uint32_t)i, sink));
+        }
+        if (k + 1 == probes || list[k + 1].token != i) {
+            if (sink->prefix_hit_count - before > 1) {
+                order_hits(sink->prefix_hit + before, sink->prefix_hit_count - before);
+            }
+            before = sink->prefix_hit_count;
+        }
     }
     return DH_OK;
 }

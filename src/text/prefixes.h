@@ -8,8 +8,6 @@
 
 #include "text/tokens.h"
 
-#include <stdbool.h>
-
 enum {
     DH_PREFIX_MAX = 255,
     DH_PREFIX_HEAD = 8,        /* bytes of the longest head */
@@ -47,23 +45,13 @@ struct dh_prefix_set {
     uint32_t node_count;
 };
 
-/* Where the first three bytes of a token (the first one lowest; a fourth does no harm) are kept. */
-static inline size_t dh_prefix_lead(uint32_t bytes)
-{
-    return (size_t)((bytes & 0xFFFFFFu) * 0x9E3779B1u) >> 16;
-}
+/* How many tokens can be searched by one call. */
+enum { DH_PREFIX_TOKENS = 256 };
 
-/* 0: no prefix of the set begins this token. `bytes` as above; what stands there behind a shorter token
- * does no harm either. */
-static inline unsigned dh_prefix_set_may_match(const dh_prefix_set *set, uint32_t bytes)
-{
-    const size_t lead = dh_prefix_lead(bytes);
-    return (unsigned)((set->bitmap[lead / 64] >> (lead % 64)) & 1) | set->short_lengths[bytes & 0xFF];
-}
-
-/* Appends the hits of one token, ordered, to the sink. Its first DH_PREFIX_MAX bytes are enough;
- * DH_PREFIX_HEAD bytes must be readable, even where it is shorter. Errors: DH_NO_MEMORY (logged). */
-dh_status dh_prefix_set_find(const dh_prefix_set *set, const uint8_t *token, size_t size, uint32_t index,
-                             dh_token_sink *sink);
+/* Appends the hits of `count` tokens, ordered, to the sink; the first token has number `index`. Token i lies
+ * in text from edge[2 * i] to edge[2 * i + 1]; its first DH_PREFIX_MAX bytes are enough, and
+ * DH_PREFIX_HEAD bytes must be readable even where it is shorter. Errors: DH_NO_MEMORY (logged). */
+dh_status dh_prefix_set_find(const dh_prefix_set *set, const uint8_t *text, const uint16_t *edge,
+                             size_t count, uint32_t index, dh_token_sink *sink);
 
 #endif

@@ -23,8 +23,8 @@ enum {
     STAGE = 8192,
     STAGE_WORDS = STAGE / 64 + 2,
     LONG_RUN = STAGE / 2,
-    GROUP = 1024,       /* tokens hashed together */
-    EDGES_AT_ONCE = 16, /* edges written without looking whether they are there */
+    GROUP = DH_PREFIX_TOKENS, /* tokens hashed together */
+    EDGES_AT_ONCE = 16,       /* edges written without looking whether they are there */
     /* A character is taken to be followed by much ASCII when so many bytes behind it are. */
     ASCII_AHEAD = 8
 };
@@ -83,33 +83,6 @@ static dh_status admit_tokens(const dh_tokenizer *tokenizer, size_t count, uint3
     return reserve_tokens(sink, count);
 }
 
-/* The first four bytes of a token, the first one lowest. Bytes behind a shorter one may be read: the stage
- * has room behind it. */
-static inline uint32_t load_lead(const uint8_t *token)
-{
-    return (uint32_t)token[0] | (uint32_t)token[1] << 8 | (uint32_t)token[2] << 16 | (uint32_t)token[3] << 24;
-}
-
-static dh_status find_prefixes(const dh_tokenizer *tokenizer, size_t first, size_t count, uint32_t index)
-{
-    const dh_prefix_set *set = tokenizer->prefixes;
-    uint16_t candidate[GROUP];
-    size_t candidates = 0;
-    /* Gathered first, without a branch that would be guessed wrong. */
-    for (size_t i = first; i < first + count; i++) {
-        candidate[candidates] = (uint16_t)i;
-        const uint8_t *token = tokenizer->text + tokenizer->edge[2 * i];
-        candidates += dh_prefix_set_may_match(set, load_lead(token)) != 0 ? 1 : 0;
-    }
-    for (size_t k = 0; k < candidates; k++) {
-        const size_t i = candidate[k];
-        const size_t begin = tokenizer->edge[2 * i];
-        DH_TRY(dh_prefix_set_find(set, tokenizer->text + begin, tokenizer->edge[2 * i + 1] - begin,
-                                  index + (uint32_t)(i - first), tokenizer->sink));
-    }
-    return DH_OK;
-}
-
 /* Hashes the listed tokens, whose sizes are from `least` to `most` bytes: constants, so that the compiler
  * drops the other branches of the hash. */
 static inline __attribute__((always_inline)) void hash_listed(const dh_tokenizer *tokenizer,
@@ -117,12 +90,13 @@ static inline __attribute__((always_inline)) void hash_listed(const dh_tokenizer
                                                               size_t least, size_t most, uint64_t *token)
 {
     for (size_t k = 0; k < count; k++) {
-        const size_t begin = tokenizer->edge[2 * list[k]];
-        const size_t size = tokenizer->edge[2 * list[k] + 1] - begin;
+        const size_t i = list[k];
+        const size_t begin = tokenizer->edge[2 * i];
+        const size_t size = tokenizer->edge[2 * i + 1] - begin;
         if (size < least || size > most) {
             __builtin_unreachable();
         }
-        token[list[k]] = XXH3_64bits(tokenizer->text + begin, size);
+        token[i] = XXH3_64bits(tokenizer->text + begin, size);
     }
 }
 
@@ -169,7 +143,8 @@ static dh_status give_found(const dh_tokenizer *tokenizer, size_t count)
         const size_t group = count - first < GROUP ? count - first : GROUP;
         hash_tokens(tokenizer, first, group, token);
         if (tokenizer->prefixes != NULL) {
-            DH_TRY(find_prefixes(tokenizer, first, group, index + (uint32_t)first));
+            DH_TRY(dh_prefix_set_find(tokenizer->prefixes, tokenizer->text, tokenizer->edge + 2 * first,
+                                      group, index + (uint32_t)first, tokenizer->sink));
         }
     }
     tokenizer->sink->token_count += count;
@@ -210,8 +185,8 @@ static dh_status end_long(dh_tokenizer *tokenizer)
     if (tokenizer->prefixes == NULL) {
         return DH_OK;
     }
-    return dh_prefix_set_find(tokenizer->prefixes, tokenizer->long_head, sizeof tokenizer->long_head, index,
-                              tokenizer->sink);
+    static const uint16_t edge[2] = {0, DH_PREFIX_MAX};
+    return dh_prefix_set_find(tokenizer->prefixes, tokenizer->long_head, edge, 1, index, tokenizer->sink);
 }
 
 /* ---- the stage ------------------------------------------------------------------------------ */

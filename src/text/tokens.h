@@ -6,6 +6,7 @@
  * a token of its own; a mathematical symbol (Sm) is a token of one code point; all else separates.
  *
  * ASCII runs and stable characters take a fast path that gives the same tokens; tests prove it.
+ * More than 65,536 combining marks in a row are normalised in pieces of 65,536, so that memory is bounded.
  * One tokeniser serves one thread. */
 #ifndef DH_TEXT_TOKENS_H
 #define DH_TEXT_TOKENS_H
@@ -31,7 +32,8 @@ void dh_prefix_set_free(dh_prefix_set *set);
 
 /* Adds the normalised prefix (UTF-8, at least 1 byte, at most 255) of a lexicon. Adding twice is one.
  * Prefixes end at code point boundaries. A token equal to the prefix is a hit, too.
- * *hash is its symbol, XXH3-64 with seed 1. */
+ * *hash is its symbol, XXH3-64 with seed 1.
+ * Errors: DH_USAGE (the size; logged), DH_NO_MEMORY (logged). */
 dh_status dh_prefix_set_add(dh_prefix_set *set, uint32_t lexicon, const uint8_t *prefix, size_t size,
                             uint64_t *hash);
 
@@ -42,7 +44,7 @@ typedef struct dh_token_sink {
     size_t token_count, token_capacity;
     dh_prefix_hit *prefix_hit; /* .token counts from the document's first token */
     size_t prefix_hit_count, prefix_hit_capacity;
-    uint64_t token_limit; /* of one document; more is DH_BAD_DATA (not logged) */
+    uint64_t token_limit; /* of one document; more is DH_BAD_DATA (not logged). At most 2^32 - 1 are taken */
 } dh_token_sink;
 
 void dh_token_sink_free(dh_token_sink *sink);
@@ -53,16 +55,17 @@ typedef struct dh_tokenizer dh_tokenizer;
 dh_status dh_tokenizer_create(dh_token_mode mode, const dh_prefix_set *prefixes, dh_tokenizer **out);
 void dh_tokenizer_free(dh_tokenizer *tokenizer);
 
-/* Appends the tokens of one document (well-formed UTF-8, of any size; working memory does not grow with it)
- * to the sink. On DH_BAD_DATA (more tokens than the limit) the sink is as it was before the call. Errors:
- * DH_NO_MEMORY (logged), DH_BAD_DATA. */
+/* Appends the tokens of one document (well-formed UTF-8, of any size; working memory does not grow with
+ * it) to the sink. After an error the sink has the tokens and hits that it had before the call.
+ * Errors: DH_NO_MEMORY (logged), DH_BAD_DATA (more tokens than the limit). */
 dh_status dh_tokenize(dh_tokenizer *tokenizer, const uint8_t *text, size_t size, dh_token_sink *sink);
 
-/* The same through the full path only (NFKC by utf8proc for every character), for tests. */
+/* The same, every character through the full path (decomposed, ordered, composed, folded), for tests. */
 dh_status dh_tokenize_full(dh_tokenizer *tokenizer, const uint8_t *text, size_t size, dh_token_sink *sink);
 
 /* Calls visit for each token of text with its normalised UTF-8 (valid during the call). A status other
- * than DH_OK from visit ends it and is returned. For lexicon loaders, explain and tests. */
+ * than DH_OK from visit ends it and is returned. Memory grows with the longest token. For lexicon loaders,
+ * explain and tests. visit must not use this tokeniser. */
 typedef dh_status dh_token_visitor(void *context, const uint8_t *token, size_t size);
 dh_status dh_tokenize_visit(dh_tokenizer *tokenizer, const uint8_t *text, size_t size,
                             dh_token_visitor *visit, void *context);

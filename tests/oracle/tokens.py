@@ -114,7 +114,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("files", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if not os.access(options.program, os.X_OK):
         print(f"skipped: no program {options.program}")
         return 77

@@ -62,8 +62,18 @@ static void ln_at_boundaries(void **unused)
 {
     (void)unused;
     assert_true(dh_f64_bits(dh_ln(1.0)) == 0);
-    const double at[] = {1.0, 2.0, 0.5, 1.4142135623730951, 0.70710678118654757, 2.2250738585072014e-308,
-                         1.7976931348623157e308, 1e-9, 1e12, 2.718281828459045, 10.0, 4294967296.0};
+    const double at[] = {1.0,
+                         2.0,
+                         0.5,
+                         1.4142135623730951,
+                         0.70710678118654757,
+                         2.2250738585072014e-308,
+                         1.7976931348623157e308,
+                         1e-9,
+                         1e12,
+                         2.718281828459045,
+                         10.0,
+                         4294967296.0};
     for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
         uint64_t bits = dh_f64_bits(at[i]);
         for (int step = -2; step <= 2; step++) {
@@ -104,8 +114,8 @@ static void ln_is_the_same_to_the_bit(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ln_is_close_to_libm),  cmocka_unit_test(ln_is_close_near_one),
-        cmocka_unit_test(ln_at_boundaries),     cmocka_unit_test(ln_rises),
+        cmocka_unit_test(ln_is_close_to_libm),       cmocka_unit_test(ln_is_close_near_one),
+        cmocka_unit_test(ln_at_boundaries),          cmocka_unit_test(ln_rises),
         cmocka_unit_test(ln_is_the_same_to_the_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,8 +146,8 @@ static dh_sha256_prefix prefix_of(const char *text)
 
 static uint32_t names_make(dh_sha256_prefix prefix[DH_SHA256_PREFIXES_MAX])
 {
-    static const char *const names[] = {"RELATE::", "MODAL::", "EXIST::",  "EVAL::", "COMM::",
-                                        "CAUSE::",  "ITER::",  "DECIDE::", "FEEL::", ""};
+    static const char *const names[] = {
+        "RELATE::", "MODAL::", "EXIST::", "EVAL::", "COMM::", "CAUSE::", "ITER::", "DECIDE::", "FEEL::", ""};
     uint32_t count = sizeof names / sizeof names[0];
     for (uint32_t p = 0; p < count; p++) {
         prefix[p] = prefix_of(names[p]);
@@ -157,9 +157,8 @@ static uint32_t names_make(dh_sha256_prefix prefix[DH_SHA256_PREFIXES_MAX])
 
 /* Runs one engine over a batch with poisoned output and sentinels on both sides, and compares with what
  * is expected. */
-static void engine_check(dh_sha256_engine engine, const uint8_t *text, const uint64_t *offset,
-                         uint32_t count, const dh_sha256_prefix *prefix, uint32_t prefix_count,
-                         const uint8_t *expected)
+static void engine_check(dh_sha256_engine engine, const uint8_t *text, const uint64_t *offset, uint32_t count,
+                         const dh_sha256_prefix *prefix, uint32_t prefix_count, const uint8_t *expected)
 {
     size_t size = (size_t)count * prefix_count * DH_SHA256_SIZE;
     uint8_t *buffer = malloc(size + 2 * SENTINEL_SIZE);
@@ -175,8 +174,8 @@ static void engine_check(dh_sha256_engine engine, const uint8_t *text, const uin
         if (buffer[SENTINEL_SIZE + i] != expected[i]) {
             size_t d = i / (prefix_count * DH_SHA256_SIZE), p = i / DH_SHA256_SIZE % prefix_count;
             fail_msg("%s: document %zu of %u (%llu bytes), prefix %zu of %u bytes, differs",
-                     dh_sha256_engine_name(engine), d, count,
-                     (unsigned long long)(offset[d + 1] - offset[d]), p, prefix[p].size);
+                     dh_sha256_engine_name(engine), d, count, (unsigned long long)(offset[d + 1] - offset[d]),
+                     p, prefix[p].size);
         }
     }
     free(buffer);
