@@ -45,7 +45,7 @@ static void add_job_column(dh_bulk *bulk, uint32_t c)
 
 static void add_row_datasets(dh_bulk *bulk, uint64_t id_width)
 {
-    dh_h5_array id = row_array(bulk, DH_TEXT, "the record's own id, else SOURCE#RECORD; repeated ones get ~ROW behind", "1");
+    dh_h5_array id = row_array(bulk, DH_TEXT, "the record's own id, else SOURCE#RECORD; repeated ones get #dupROW behind", "1");
     id.text_width = (uint32_t)id_width;
     add(bulk, "obs/_index", DH_BULK_ID, 0, id);
     add(bulk, "obs/source/codes", DH_BULK_COLUMN, DH_ENGINE_SOURCE,

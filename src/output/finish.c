@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct finisher {
+typedef struct finish_state {
     dh_emitter emitter; /* first, so that the job's emitter is ours */
     dh_h5 *h5;
     dh_content *content;
     const char *group; /* "uns/dhatu/profile" */
-} finisher;
+} finish_state;
 
-static dh_status put_array(finisher *finisher, const char *path, const dh_h5_array *array, const void *data)
+static dh_status put_array(finish_state *finisher, const char *path, const dh_h5_array *array, const void *data)
 {
     uint8_t digest[DH_SHA256_SIZE];
     DH_TRY(dh_h5_array_create(finisher->h5, path, array));
@@ -25,7 +25,7 @@ static dh_status put_array(finisher *finisher, const char *path, const dh_h5_arr
     return dh_content_add(finisher->content, path, array, digest);
 }
 
-static dh_status put_text(finisher *finisher, const char *path, const char *text, const char *description)
+static dh_status put_text(finish_state *finisher, const char *path, const char *text, const char *description)
 {
     const size_t size = strlen(text);
     const dh_h5_array array = {.type = DH_TEXT, .text_width = (uint32_t)(size > 0 ? size : 1)};
@@ -38,7 +38,7 @@ static dh_status put_text(finisher *finisher, const char *path, const char *text
 static dh_status emit_array(dh_emitter *emitter, const char *name, dh_type type, const uint64_t *dims,
                             uint32_t dim_count, const void *data, const char *description, const char *unit)
 {
-    finisher *finisher = (struct finisher *)(void *)emitter;
+    finish_state *finisher = (finish_state *)(void *)emitter;
     dh_h5_array array = {.type = type, .dim_count = dim_count, .description = description, .unit = unit};
     if (type == DH_TEXT) {
         array.dim_count--;
@@ -52,7 +52,7 @@ static dh_status emit_array(dh_emitter *emitter, const char *name, dh_type type,
     return put_array(finisher, path, &array, data);
 }
 
-static dh_status emit_jobs(finisher *finisher, const dh_settings *settings)
+static dh_status emit_jobs(finish_state *finisher, const dh_settings *settings)
 {
     for (uint32_t j = 0; j < settings->job_count; j++) {
         const dh_active_job *active = &settings->job[j];
@@ -67,7 +67,7 @@ static dh_status emit_jobs(finisher *finisher, const dh_settings *settings)
 }
 
 /* A data frame with a row for documents, blank lines and each reason; its bytes add up to those of the sources. */
-static dh_status put_quality(finisher *finisher, const dh_quality *quality)
+static dh_status put_quality(finish_state *finisher, const dh_quality *quality)
 {
     enum { ROWS = DH_REASON_COUNT + 1, NAME = 32 };
     static const char *const column[] = {"records", "bytes"};
@@ -97,7 +97,7 @@ static dh_status put_quality(finisher *finisher, const dh_quality *quality)
     return put_array(finisher, "uns/dhatu/repaired", &repairs, repaired);
 }
 
-static dh_status put_all(finisher *finisher, const dh_writer *writer)
+static dh_status put_all(finish_state *finisher, const dh_writer *writer)
 {
     DH_TRY(put_text(finisher, "uns/dhatu/config", writer->options->config,
                     "options that matter to the result, as JSON"));
@@ -109,7 +109,7 @@ static dh_status put_all(finisher *finisher, const dh_writer *writer)
 }
 
 /* Categories are written when the file is created; their digests are taken from the file. */
-static dh_status add_missing(finisher *finisher, const char *path)
+static dh_status add_missing(finish_state *finisher, const char *path)
 {
     dh_h5_array array;
     dh_buffer data = {0};
@@ -127,7 +127,7 @@ static dh_status add_missing(finisher *finisher, const char *path)
 
 dh_status dh_writer_finish(dh_writer *writer, char content[2 * DH_SHA256_SIZE + 1])
 {
-    finisher finisher = {
+    finish_state finisher = {
         .emitter = {.array = emit_array, .document_count = writer->bulk->rows},
         .content = &writer->content,
     };

@@ -20,10 +20,10 @@ typedef struct folder_chain {
     ino_t inode;
 } folder_chain;
 
-typedef struct finder {
+typedef struct file_finder {
     dh_found *found;
     const char *exclude_prefix;
-} finder;
+} file_finder;
 
 void dh_found_free(dh_found *found)
 {
@@ -35,7 +35,7 @@ void dh_found_free(dh_found *found)
     *found = (dh_found){0};
 }
 
-static dh_status add_file(finder *finder, const char *path, size_t base_size, uint64_t size, bool loose)
+static dh_status add_file(file_finder *finder, const char *path, size_t base_size, uint64_t size, bool loose)
 {
     dh_found *found = finder->found;
     if (found->count == UINT32_MAX - 1U) {
@@ -84,7 +84,7 @@ static dh_status canonical(const char *path, char *out)
     return DH_OK;
 }
 
-static dh_status add_loose(finder *finder, const char *path, const struct stat *facts)
+static dh_status add_loose(file_finder *finder, const char *path, const struct stat *facts)
 {
     if (!S_ISREG(facts->st_mode)) {
         return dh_error(DH_IO, "%s: not a regular file or folder", path);
@@ -94,9 +94,9 @@ static dh_status add_loose(finder *finder, const char *path, const struct stat *
     return add_file(finder, full, 0, (uint64_t)facts->st_size, true);
 }
 
-static dh_status walk(finder *finder, char *path, size_t base_size, const folder_chain *parent);
+static dh_status walk(file_finder *finder, char *path, size_t base_size, const folder_chain *parent);
 
-static dh_status walk_entry(finder *finder, char *path, size_t base_size, const folder_chain *chain)
+static dh_status walk_entry(file_finder *finder, char *path, size_t base_size, const folder_chain *chain)
 {
     struct stat facts;
     if (stat(path, &facts) != 0) {
@@ -127,7 +127,7 @@ static dh_status walk_entry(finder *finder, char *path, size_t base_size, const 
 }
 
 /* path is a buffer of PATH_MAX; it is as before on return. */
-static dh_status walk(finder *finder, char *path, size_t base_size, const folder_chain *parent)
+static dh_status walk(file_finder *finder, char *path, size_t base_size, const folder_chain *parent)
 {
     DIR *folder = opendir(path);
     struct stat facts;
@@ -165,7 +165,7 @@ static dh_status walk(finder *finder, char *path, size_t base_size, const folder
     return status;
 }
 
-static dh_status add_folder(finder *finder, const char *path)
+static dh_status add_folder(file_finder *finder, const char *path)
 {
     char full[PATH_MAX];
     if (realpath(path, full) == NULL) {
@@ -175,7 +175,7 @@ static dh_status add_folder(finder *finder, const char *path)
     return walk(finder, full, full[size - 1] == '/' ? size : size + 1, NULL);
 }
 
-static dh_status add_path(finder *finder, const char *path)
+static dh_status add_path(file_finder *finder, const char *path)
 {
     struct stat facts;
     if (stat(path, &facts) != 0) {
@@ -184,7 +184,7 @@ static dh_status add_path(finder *finder, const char *path)
     return S_ISDIR(facts.st_mode) ? add_folder(finder, path) : add_loose(finder, path, &facts);
 }
 
-static dh_status add_glob(finder *finder, const char *pattern)
+static dh_status add_glob(file_finder *finder, const char *pattern)
 {
     glob_t matches;
     const int code = glob(pattern, GLOB_BRACE, NULL, &matches);
@@ -199,7 +199,7 @@ static dh_status add_glob(finder *finder, const char *pattern)
     return status;
 }
 
-static dh_status add_list(finder *finder, const char *list)
+static dh_status add_list(file_finder *finder, const char *list)
 {
     dh_buffer text = {0};
     DH_TRY(dh_file_read_all(list, UINT64_MAX, &text));
@@ -220,7 +220,7 @@ static dh_status add_list(finder *finder, const char *list)
     return status;
 }
 
-static dh_status add_input(finder *finder, const char *input)
+static dh_status add_input(file_finder *finder, const char *input)
 {
     if (input[0] == '@') {
         return add_list(finder, input + 1);
@@ -327,7 +327,7 @@ static const dh_found_file *first_collision(const dh_found *found)
 
 dh_status dh_discover(char *const *input, size_t input_count, const char *exclude_prefix, dh_found *out)
 {
-    finder finder = {.found = out, .exclude_prefix = exclude_prefix};
+    file_finder finder = {.found = out, .exclude_prefix = exclude_prefix};
     for (size_t i = 0; i < input_count; i++) {
         DH_TRY(add_input(&finder, input[i]));
     }

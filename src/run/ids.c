@@ -10,6 +10,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#define SUFFIX "#dup"
+
 enum { SLICE_BYTES = 48 << 20 /* of hashes that a rank sends in one round */ };
 
 typedef struct id_hash {
@@ -32,13 +34,14 @@ static uint64_t local_row(const dh_ids *ids, uint64_t row)
     return dh_share_local(&ids->share, row / DH_BLOCK_ROWS) * DH_BLOCK_ROWS + row % DH_BLOCK_ROWS;
 }
 
-static bool ends_like_a_suffix(const uint8_t *id, size_t size)
+static bool has_suffix_form(const uint8_t *id, size_t size)
 {
+    const size_t mark = sizeof SUFFIX - 1;
     size_t digits = 0;
     while (digits < size && id[size - 1 - digits] >= '0' && id[size - 1 - digits] <= '9') {
         digits++;
     }
-    return digits > 0 && digits < size && id[size - 1 - digits] == '~';
+    return digits > 0 && size >= digits + mark && memcmp(id + size - digits - mark, SUFFIX, mark) == 0;
 }
 
 typedef dh_status block_visitor(void *context, dh_ids *ids, const dh_row_block *block);
@@ -57,14 +60,14 @@ static dh_status for_blocks(dh_ids *ids, dh_row_reader *reader, uint64_t rows, b
 }
 
 /* The hashes of one slice. */
-typedef struct slice {
+typedef struct hash_slice {
     uint64_t number, count;
     dh_buffer hashes;
-} slice;
+} hash_slice;
 
 static dh_status collect_hashes(void *context, dh_ids *ids, const dh_row_block *block)
 {
-    slice *slice = context;
+    hash_slice *slice = context;
     uint32_t start = 0;
     for (uint32_t i = 0; i < block->count; i++) {
         const uint8_t *id = block->id + start;
@@ -74,7 +77,7 @@ static dh_status collect_hashes(void *context, dh_ids *ids, const dh_row_block *
         if (hash.high64 % slice->count != slice->number) {
             continue;
         }
-        if (ends_like_a_suffix(id, size)) {
+        if (has_suffix_form(id, size)) {
             set_suffixed(ids, local_row(ids, block->first_row + i));
             continue;
         }
@@ -159,7 +162,7 @@ static dh_status find_repeated(id_hash *hash, size_t count, dh_buffer *rows)
     return DH_OK;
 }
 
-static dh_status resolve_slice(dh_comm *comm, dh_ids *ids, dh_row_reader *reader, uint64_t rows, slice *slice)
+static dh_status resolve_slice(dh_comm *comm, dh_ids *ids, dh_row_reader *reader, uint64_t rows, hash_slice *slice)
 {
     slice->hashes.size = 0;
     DH_TRY(dh_comm_agree(comm, for_blocks(ids, reader, rows, collect_hashes, slice)));
@@ -186,7 +189,7 @@ static dh_status resolve_slice(dh_comm *comm, dh_ids *ids, dh_row_reader *reader
 
 static size_t suffix_size(uint64_t row)
 {
-    size_t size = 2; /* ~ and a digit */
+    size_t size = sizeof SUFFIX; /* and one digit in the place of its NUL */
     for (; row >= 10; row /= 10) {
         size++;
     }
@@ -220,7 +223,7 @@ dh_status dh_ids_resolve(dh_comm *comm, dh_row_reader *reader, uint64_t rows, dh
     const uint64_t local_rows = dh_share_count(&out->share) * DH_BLOCK_ROWS;
     DH_TRY(dh_comm_agree(comm, dh_allocate(local_rows / 8 + 1, 1, "the marks of repeated ids", &bits)));
     out->suffixed = bits;
-    slice slice = {.count = rows / out->share.ranks * sizeof(id_hash) / SLICE_BYTES + 1};
+    hash_slice slice = {.count = rows / out->share.ranks * sizeof(id_hash) / SLICE_BYTES + 1};
     dh_status status = DH_OK;
     for (slice.number = 0; slice.number < slice.count && status == DH_OK; slice.number++) {
         status = resolve_slice(comm, out, reader, rows, &slice);
@@ -255,7 +258,7 @@ void dh_ids_fill(const dh_ids *ids, const dh_row_block *block, char *out)
         start = block->id_end[i];
         if (is_suffixed(ids, local_row(ids, block->first_row + i))) {
             char suffix[32];
-            const int length = snprintf(suffix, sizeof suffix, "~%" PRIu64, block->first_row + i);
+            const int length = snprintf(suffix, sizeof suffix, SUFFIX "%" PRIu64, block->first_row + i);
             memcpy(place + size, suffix, (size_t)length);
         }
     }

@@ -1,6 +1,6 @@
-/* dhatu: ids made unique. The first document with an id keeps it; later ones, and ids that end in ~ and
- * digits by themselves, get ~ROW behind. So every id that ends in ~digits names its row, all others are first ones:
- * no two are alike. */
+/* dhatu: ids made unique. The first document with an id keeps it; later ones, and ids that end in
+ * #dup and digits by themselves, get #dupROW behind. So every id of that form names its row and all others
+ * are first ones: no two are alike. */
 #ifndef DH_RUN_IDS_H
 #define DH_RUN_IDS_H
 

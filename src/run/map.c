@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef struct mapper {
+typedef struct map_state {
     dh_comm *comm;
     const dh_plan *plan;
     const dh_map_options *options;
@@ -25,7 +25,7 @@ typedef struct mapper {
     uint32_t chunks_of_item;
     dh_pipeline_stats told; /* what the counters know already */
     double start, last_progress;
-} mapper;
+} map_state;
 
 dh_status dh_spill_path(const char *folder, int rank, dh_buffer *out)
 {
@@ -34,7 +34,7 @@ dh_status dh_spill_path(const char *folder, int rank, dh_buffer *out)
     return dh_buffer_append(out, "", 1);
 }
 
-static dh_status spill_open(mapper *mapper)
+static dh_status spill_open(map_state *mapper)
 {
     DH_TRY(dh_spill_path(mapper->options->folder, dh_comm_rank(mapper->comm), &mapper->spill_path));
     const char *path = (const char *)mapper->spill_path.data;
@@ -45,7 +45,7 @@ static dh_status spill_open(mapper *mapper)
     return DH_OK;
 }
 
-static dh_status entry_append(mapper *mapper, const dh_chunk *chunk)
+static dh_status entry_append(map_state *mapper, const dh_chunk *chunk)
 {
     if (mapper->entry_count == mapper->entry_capacity) {
         const size_t capacity = mapper->entry_capacity == 0 ? 64 : mapper->entry_capacity * 2;
@@ -73,7 +73,7 @@ static dh_status entry_append(mapper *mapper, const dh_chunk *chunk)
     return DH_OK;
 }
 
-static void show_progress(mapper *mapper, uint64_t documents, uint64_t bytes)
+static void show_progress(map_state *mapper, uint64_t documents, uint64_t bytes)
 {
     const double now = dh_seconds();
     const double every = dh_log_is_interactive() ? 0.5 : mapper->options->progress_seconds;
@@ -94,7 +94,7 @@ static void show_progress(mapper *mapper, uint64_t documents, uint64_t bytes)
 }
 
 /* Tells the counters what is new, and looks whether the run is to go on. DH_END: another rank failed. */
-static dh_status tell(mapper *mapper)
+static dh_status tell(map_state *mapper)
 {
     const dh_pipeline_stats now = dh_pipeline_statistics(mapper->pipeline);
     uint64_t documents = 0;
@@ -123,7 +123,7 @@ static dh_status tell(mapper *mapper)
 }
 
 /* The first bad records are worth a word at once when they may end the run. */
-static void say_bad(const mapper *mapper, const dh_chunk *chunk)
+static void say_bad(const map_state *mapper, const dh_chunk *chunk)
 {
     if (mapper->options->bad_max == UINT64_MAX || chunk->bad_count == 0) {
         return;
@@ -135,7 +135,7 @@ static void say_bad(const mapper *mapper, const dh_chunk *chunk)
 
 static dh_status take_chunk(void *context, dh_chunk *chunk)
 {
-    mapper *mapper = context;
+    map_state *mapper = context;
     DH_TRY(entry_append(mapper, chunk));
     uint64_t size = 0;
     DH_TRY(dh_chunk_write(chunk, mapper->spill, (const char *)mapper->spill_path.data, mapper->spill_size, &size));
@@ -144,7 +144,7 @@ static dh_status take_chunk(void *context, dh_chunk *chunk)
     return tell(mapper);
 }
 
-static dh_status run_item(mapper *mapper)
+static dh_status run_item(map_state *mapper)
 {
     const dh_work_item item = mapper->item;
     for (uint32_t s = item.first_source; s < item.first_source + item.source_count; s++) {
@@ -155,7 +155,7 @@ static dh_status run_item(mapper *mapper)
     return dh_pipeline_finish_item(mapper->pipeline);
 }
 
-static dh_status run_items(mapper *mapper)
+static dh_status run_items(map_state *mapper)
 {
     for (;;) {
         uint64_t number = 0;
@@ -178,7 +178,7 @@ static dh_status run_items(mapper *mapper)
     }
 }
 
-static dh_status map_locally(mapper *mapper, const dh_settings *settings)
+static dh_status map_locally(map_state *mapper, const dh_settings *settings)
 {
     dh_status status = spill_open(mapper);
     if (status == DH_OK) {
@@ -197,7 +197,7 @@ static dh_status map_locally(mapper *mapper, const dh_settings *settings)
 dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings, const dh_map_options *options,
                  dh_map_result *out)
 {
-    mapper mapper = {.comm = comm, .plan = plan, .options = options, .spill = -1, .start = dh_seconds()};
+    map_state mapper = {.comm = comm, .plan = plan, .options = options, .spill = -1, .start = dh_seconds()};
     mapper.last_progress = mapper.start;
     DH_TRY(dh_comm_agree(comm, dh_counters_create(comm, &mapper.counters)));
     const dh_status mine = map_locally(&mapper, settings);
