@@ -1,2 +1,410 @@
+/* dhatu inspect: what a result holds, for a person or as JSON. */
+#include "base/log.h"
 #include "commands/commands.h"
-dh_status dh_command_inspect(const dh_options *options){(void)options;return DH_INTERNAL;}
+#include "commands/result_view.h"
+#include "read/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    JSON_ELEMENTS_MAX = 20000, /* of a corpus-level array; larger ones are left to HDF5 tools */
+    SHOWN_SOURCES = 10,
+    BAR_WIDTH = 30
+};
+
+/* ---- one document ------------------------------------------------------------------------------------ */
+
+typedef struct document_printer {
+    dh_result_view *view;
+    dh_buffer *out;
+    uint64_t row;
+    bool json;
+    uint32_t printed;
+} document_printer;
+
+/* A categorical shows the category's name. */
+static dh_status append_category(document_printer *printer, const char *codes_path)
+{
+    dh_h5_array array;
+    dh_buffer data = {0};
+    char path[256];
+    dh_status status = dh_result_view_rows(printer->view, codes_path, printer->row, 1, &array, &data);
+    if (status == DH_OK) {
+        const uint64_t code = dh_element_integer(&array, data.data, 0);
+        (void)snprintf(path, sizeof path, "%.*scategories", (int)(strlen(codes_path) - strlen("codes")), codes_path);
+        status = dh_result_view_rows(printer->view, path, code, 1, &array, &data);
+    }
+    if (status == DH_OK) {
+        status = dh_append_element(printer->out, &array, data.data, 0, printer->json);
+    }
+    dh_buffer_free(&data);
+    return status;
+}
+
+static dh_status append_row(document_printer *printer, const char *path)
+{
+    dh_h5_array array;
+    dh_buffer data = {0};
+    dh_status status = dh_result_view_rows(printer->view, path, printer->row, 1, &array, &data);
+    uint64_t count = 1;
+    for (uint32_t d = 1; status == DH_OK && d < array.dim_count; d++) {
+        count *= array.dims[d];
+    }
+    const bool list = status == DH_OK && array.dim_count > 1;
+    if (status == DH_OK && list && printer->json) {
+        status = dh_buffer_printf(printer->out, "[");
+    }
+    for (uint64_t i = 0; i < count && status == DH_OK; i++) {
+        status = dh_buffer_printf(printer->out, "%s", i == 0 ? "" : (printer->json ? "," : " "));
+        if (status == DH_OK) {
+            status = dh_append_element(printer->out, &array, data.data, i, printer->json);
+        }
+    }
+    if (status == DH_OK && list && printer->json) {
+        status = dh_buffer_printf(printer->out, "]");
+    }
+    dh_buffer_free(&data);
+    return status;
+}
+
+/* "obs/lang/codes" is column obs/lang. */
+static dh_status print_column(void *context, const char *path)
+{
+    document_printer *printer = context;
+    const char *tail = strrchr(path, '/');
+    if ((strncmp(path, "obs/", 4) != 0 && strncmp(path, "obsm/", 5) != 0) || strcmp(tail, "/categories") == 0) {
+        return DH_OK;
+    }
+    const bool category = strcmp(tail, "/codes") == 0;
+    const int size = (int)(category ? strlen(path) - strlen("/codes") : strlen(path));
+    DH_TRY(printer->json ? dh_buffer_printf(printer->out, "%s\"%.*s\":", printer->printed > 0 ? "," : "", size, path)
+                         : dh_buffer_printf(printer->out, "%-*.*s ", 24, size, path));
+    printer->printed++;
+    DH_TRY(category ? append_category(printer, path) : append_row(printer, path));
+    return printer->json ? DH_OK : dh_buffer_printf(printer->out, "\n");
+}
+
+static dh_status inspect_document(dh_result_view *view, const char *id, bool json, dh_buffer *out)
+{
+    document_printer printer = {.view = view, .out = out, .json = json};
+    DH_TRY(dh_result_view_find(view, id, &printer.row));
+    DH_TRY(dh_buffer_printf(out, json ? "{\"row\":%" PRIu64 "," : "row                      %" PRIu64 "\n", printer.row));
+    DH_TRY(dh_h5_visit(view->h5, print_column, &printer));
+    return json ? dh_buffer_printf(out, "}\n") : DH_OK;
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------- */
+
+typedef struct array_printer {
+    dh_result_view *view;
+    dh_buffer *out;
+    uint32_t printed;
+} array_printer;
+
+static dh_status append_nested(dh_buffer *out, const dh_h5_array *array, const void *data, uint32_t depth,
+                               uint64_t *index)
+{
+    if (depth >= array->dim_count || depth >= DH_H5_DIMS_MAX) {
+        return dh_append_element(out, array, data, (*index)++, true);
+    }
+    DH_TRY(dh_buffer_printf(out, "["));
+    for (uint64_t i = 0; i < array->dims[depth]; i++) {
+        DH_TRY(dh_buffer_printf(out, "%s", i > 0 ? "," : ""));
+        DH_TRY(append_nested(out, array, data, depth + 1, index));
+    }
+    return dh_buffer_printf(out, "]");
+}
+
+static dh_status print_result_array(void *context, const char *path)
+{
+    static const char prefix[] = "uns/dhatu/";
+    array_printer *printer = context;
+    if (strncmp(path, prefix, strlen(prefix)) != 0) {
+        return DH_OK;
+    }
+    dh_h5_array array;
+    dh_buffer data = {0};
+    DH_TRY(dh_h5_array_describe(printer->view->h5, path, &array));
+    uint64_t elements = array.dim_count > 0 ? 1 : 0;
+    for (uint32_t d = 0; d < array.dim_count; d++) {
+        elements *= array.dims[d];
+    }
+    if (array.dim_count == 0 || elements > JSON_ELEMENTS_MAX) {
+        return DH_OK;
+    }
+    dh_status status = dh_result_view_all(printer->view, path, &array, &data);
+    if (status == DH_OK) {
+        status = dh_buffer_printf(printer->out, "%s\"%s\":", printer->printed++ > 0 ? "," : "", path + strlen(prefix));
+    }
+    uint64_t index = 0;
+    if (status == DH_OK) {
+        status = append_nested(printer->out, &array, data.data, 0, &index);
+    }
+    dh_buffer_free(&data);
+    return status;
+}
+
+static dh_status print_dataset(void *context, const char *path)
+{
+    static const char *const type[DH_TYPE_COUNT] = {"uint8", "uint16",  "uint32",  "uint64", "int32",
+                                                    "int64", "float32", "float64", "text"};
+    array_printer *printer = context;
+    dh_h5_array array;
+    dh_buffer text = {0};
+    DH_TRY(dh_h5_array_describe(printer->view->h5, path, &array));
+    DH_TRY(dh_buffer_printf(printer->out, "%s{\"path\":\"%s\",\"type\":\"%s\",\"shape\":[", printer->printed++ > 0 ? "," : "",
+                            path, type[array.type]));
+    for (uint32_t d = 0; d < array.dim_count; d++) {
+        DH_TRY(dh_buffer_printf(printer->out, "%s%" PRIu64, d > 0 ? "," : "", array.dims[d]));
+    }
+    dh_status status = dh_buffer_printf(printer->out, "],\"description\":");
+    if (status == DH_OK) {
+        status = dh_h5_attribute_read(printer->view->h5, path, "description", &text);
+    }
+    if (status == DH_OK) {
+        status = dh_json_append_string(printer->out, text.data, text.size);
+    }
+    if (status == DH_OK) {
+        status = dh_buffer_printf(printer->out, "}");
+    }
+    dh_buffer_free(&text);
+    return status;
+}
+
+static dh_status inspect_json(dh_result_view *view, dh_buffer *out)
+{
+    DH_TRY(dh_buffer_printf(out,
+                            "{\"dhatu\":\"%s\",\"format\":\"%s\",\"documents\":%" PRIu64 ",\"sources\":%" PRIu64
+                            ",\"content_sha256\":\"%s\",\"config\":%s,\"results\":{",
+                            (const char *)view->version.data, (const char *)view->format.data, view->rows, view->sources,
+                            (const char *)view->content.data, (const char *)view->config.data));
+    array_printer printer = {.view = view, .out = out};
+    DH_TRY(dh_h5_visit(view->h5, print_result_array, &printer));
+    DH_TRY(dh_buffer_printf(out, "},\"datasets\":["));
+    printer.printed = 0;
+    DH_TRY(dh_h5_visit(view->h5, print_dataset, &printer));
+    return dh_buffer_printf(out, "]}\n");
+}
+
+/* ---- summary ----------------------------------------------------------------------------------------- */
+
+/* An array with its data, read whole. */
+typedef struct table {
+    dh_h5_array array;
+    dh_buffer data;
+} table;
+
+static dh_status table_read(dh_result_view *view, const char *path, table *out)
+{
+    return dh_result_view_all(view, path, &out->array, &out->data);
+}
+
+static uint64_t table_integer(const table *from, uint64_t index)
+{
+    return dh_element_integer(&from->array, from->data.data, index);
+}
+
+static dh_status table_text(const table *from, uint64_t index, dh_buffer *out, int width)
+{
+    const char *text = (const char *)from->data.data + index * from->array.text_width;
+    return dh_buffer_printf(out, "%-*.*s", width, (int)strnlen(text, from->array.text_width), text);
+}
+
+static void table_free(table *from)
+{
+    dh_buffer_free(&from->data);
+}
+
+static dh_status summarise_languages(dh_result_view *view, dh_buffer *out)
+{
+    table name = {0};
+    table sums = {0};
+    dh_status status = table_read(view, "uns/dhatu/documents/language", &name);
+    if (status == DH_OK) {
+        status = table_read(view, "uns/dhatu/documents/by_language", &sums);
+    }
+    if (status == DH_OK) {
+        status = dh_buffer_printf(out, "\nLanguages             documents        MB of text            tokens\n");
+    }
+    for (uint64_t l = 0; status == DH_OK && l < name.array.dims[0]; l++) {
+        status = dh_buffer_printf(out, "  ");
+        if (status == DH_OK) {
+            status = table_text(&name, l, out, 14);
+        }
+        if (status == DH_OK) {
+            status = dh_buffer_printf(out, "%15" PRIu64 " %17.2f %17" PRIu64 "\n", table_integer(&sums, 3 * l),
+                                      (double)table_integer(&sums, 3 * l + 1) / 1e6, table_integer(&sums, 3 * l + 2));
+        }
+    }
+    table_free(&name);
+    table_free(&sums);
+    return status;
+}
+
+static dh_status summarise_quality(dh_result_view *view, dh_buffer *out)
+{
+    table name = {0};
+    table records = {0};
+    table bytes = {0};
+    dh_status status = table_read(view, "uns/dhatu/quality/_index", &name);
+    if (status == DH_OK) {
+        status = table_read(view, "uns/dhatu/quality/records", &records);
+    }
+    if (status == DH_OK) {
+        status = table_read(view, "uns/dhatu/quality/bytes", &bytes);
+    }
+    if (status == DH_OK) {
+        status = dh_buffer_printf(out, "\nRecords                   number         MB of source\n");
+    }
+    for (uint64_t r = 0; status == DH_OK && r < name.array.dims[0]; r++) {
+        if (table_integer(&records, r) == 0) {
+            continue;
+        }
+        status = dh_buffer_printf(out, "  ");
+        if (status == DH_OK) {
+            status = table_text(&name, r, out, 24);
+        }
+        if (status == DH_OK) {
+            status = dh_buffer_printf(out, " %5" PRIu64 " %20.2f\n", table_integer(&records, r),
+                                      (double)table_integer(&bytes, r) / 1e6);
+        }
+    }
+    table_free(&name);
+    table_free(&records);
+    table_free(&bytes);
+    return status;
+}
+
+static dh_status summarise_sources(dh_result_view *view, dh_buffer *out)
+{
+    const uint64_t shown = view->sources < SHOWN_SOURCES ? view->sources : SHOWN_SOURCES;
+    dh_h5_array array;
+    table name = {0};
+    table documents = {0};
+    table bytes = {0};
+    dh_status status = dh_result_view_rows(view, "uns/dhatu/sources/_index", 0, shown, &name.array, &name.data);
+    if (status == DH_OK) {
+        status = dh_result_view_rows(view, "uns/dhatu/sources/documents", 0, shown, &documents.array, &documents.data);
+    }
+    if (status == DH_OK) {
+        status = dh_result_view_rows(view, "uns/dhatu/sources/bytes", 0, shown, &array, &bytes.data);
+        bytes.array = array;
+    }
+    if (status == DH_OK) {
+        status = dh_buffer_printf(out, "\nSources (%" PRIu64 ")            documents               MB\n", view->sources);
+    }
+    for (uint64_t s = 0; status == DH_OK && s < shown; s++) {
+        status = dh_buffer_printf(out, "  %10" PRIu64 " %16.2f  ", table_integer(&documents, s),
+                                  (double)table_integer(&bytes, s) / 1e6);
+        if (status == DH_OK) {
+            status = table_text(&name, s, out, 0);
+        }
+        if (status == DH_OK) {
+            status = dh_buffer_printf(out, "\n");
+        }
+    }
+    if (status == DH_OK && shown < view->sources) {
+        status = dh_buffer_printf(out, "  and %" PRIu64 " more\n", view->sources - shown);
+    }
+    table_free(&name);
+    table_free(&documents);
+    table_free(&bytes);
+    return status;
+}
+
+static dh_status append_top_id(dh_result_view *view, const table *top, uint64_t category, dh_buffer *out)
+{
+    const int64_t row = (int64_t)table_integer(top, category * top->array.dims[1]);
+    if (row < 0) {
+        return dh_buffer_printf(out, "-\n");
+    }
+    DH_TRY(dh_result_view_id(view, (uint64_t)row, out));
+    return dh_buffer_printf(out, "\n");
+}
+
+/* A line a category: units, share with a bar, part that is negative, the document with most of it. */
+static dh_status append_category_line(dh_result_view *view, const table *name, const table *totals, const table *top,
+                                      uint64_t c, dh_buffer *out)
+{
+    const uint64_t count = name->array.dims[0];
+    uint64_t all = 0;
+    for (uint64_t i = 0; i < 2 * count; i++) {
+        all += table_integer(totals, i);
+    }
+    const uint64_t negative = table_integer(totals, count + c);
+    const uint64_t units = table_integer(totals, c) + negative;
+    const double share = all > 0 ? (double)units / (double)all : 0.0;
+    const double turned = units > 0 ? (double)negative / (double)units : 0.0;
+    const int bar = (int)(share * BAR_WIDTH + 0.5);
+    DH_TRY(dh_buffer_printf(out, "  "));
+    DH_TRY(table_text(name, c, out, 10));
+    DH_TRY(dh_buffer_printf(out, " %6.2f %% %5.1f %% negative  %-*.*s ", 100.0 * share, 100.0 * turned, BAR_WIDTH / 2,
+                            bar < BAR_WIDTH / 2 ? bar : BAR_WIDTH / 2, "##############################"));
+    return append_top_id(view, top, c, out);
+}
+
+static dh_status summarise_profile(dh_result_view *view, dh_buffer *out)
+{
+    if (!dh_h5_has(view->h5, "uns/dhatu/profile/totals")) {
+        return DH_OK;
+    }
+    table name = {0};
+    table totals = {0};
+    table top = {0};
+    dh_status status = table_read(view, "uns/dhatu/profile/categories", &name);
+    if (status == DH_OK) {
+        status = table_read(view, "uns/dhatu/profile/totals", &totals);
+    }
+    if (status == DH_OK) {
+        status = table_read(view, "uns/dhatu/profile/top_row", &top);
+    }
+    if (status == DH_OK) {
+        status = dh_buffer_printf(out, "\nProfile of the corpus, and the document with the highest density of each category\n");
+    }
+    for (uint64_t c = 0; status == DH_OK && c < name.array.dims[0]; c++) {
+        status = append_category_line(view, &name, &totals, &top, c, out);
+    }
+    table_free(&name);
+    table_free(&totals);
+    table_free(&top);
+    return status;
+}
+
+static dh_status inspect_summary(dh_result_view *view, dh_buffer *out)
+{
+    DH_TRY(dh_buffer_printf(out, "%s: written by dhatu %s, format %s\n", view->path, (const char *)view->version.data,
+                            (const char *)view->format.data));
+    DH_TRY(dh_buffer_printf(out, "%" PRIu64 " documents of %" PRIu64 " sources, content %s\n", view->rows, view->sources,
+                            (const char *)view->content.data));
+    DH_TRY(summarise_languages(view, out));
+    DH_TRY(summarise_quality(view, out));
+    DH_TRY(summarise_sources(view, out));
+    DH_TRY(summarise_profile(view, out));
+    return dh_buffer_printf(out, "\nOptions: %s\n", (const char *)view->config.data);
+}
+
+dh_status dh_command_inspect(const dh_options *options)
+{
+    if (options->argument_count != 1) {
+        return dh_error(DH_USAGE, "inspect needs one result (dhatu inspect --help)");
+    }
+    dh_result_view view;
+    dh_buffer out = {0};
+    DH_TRY(dh_result_view_open(options->argument[0], &view));
+    const char *document = dh_options_text(options, DH_OPTION_DOC);
+    const bool json = dh_options_flag(options, DH_OPTION_JSON);
+    dh_status status = DH_OK;
+    if (document != NULL) {
+        status = inspect_document(&view, document, json, &out);
+    } else {
+        status = json ? inspect_json(&view, &out) : inspect_summary(&view, &out);
+    }
+    if (status == DH_OK) {
+        status = dh_print(&out);
+    }
+    dh_buffer_free(&out);
+    dh_result_view_close(&view);
+    return status;
+}

@@ -1,2 +1,385 @@
+/* dhatu verify: is a result what it says it is? Its schema, its content digest, and with the sources a
+ * sample of its documents computed again. */
+#include "base/log.h"
 #include "commands/commands.h"
-dh_status dh_command_verify(const dh_options *options){(void)options;return DH_INTERNAL;}
+#include "commands/result_view.h"
+#include "lexicon/language.h"
+#include "output/content.h"
+#include "plan/plan.h"
+#include "run/pipeline.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct verifier {
+    dh_result_view view;
+    const dh_options *options;
+    uint64_t datasets;
+    dh_options run_options; /* as the result records them */
+    dh_settings settings;
+    dh_buffer plan_block;
+    uint64_t *row; /* of the sample, ascending */
+    uint64_t sample_count, compared;
+    uint64_t next; /* of the sample, as chunks come */
+    dh_buffer expected;
+} verifier;
+
+/* ---- schema ------------------------------------------------------------------------------------------ */
+
+static dh_status check_dataset(void *context, const char *path)
+{
+    verifier *self = context;
+    dh_h5_array array;
+    DH_TRY(dh_h5_array_describe(self->view.h5, path, &array));
+    self->datasets++;
+    const char *tail = strrchr(path, '/');
+    const bool of_rows = (strncmp(path, "obs/", 4) == 0 && strcmp(tail, "/categories") != 0) ||
+                         strncmp(path, "obsm/", 5) == 0;
+    if (of_rows && (array.dim_count == 0 || array.dims[0] != self->view.rows)) {
+        return dh_error(DH_MISMATCH, "%s: %s has %" PRIu64 " rows, but there are %" PRIu64 " documents", self->view.path, path,
+                        array.dims[0], self->view.rows);
+    }
+    dh_buffer encoding = {0};
+    const dh_status status = dh_h5_attribute_read(self->view.h5, path, "encoding-type", &encoding);
+    const bool named = encoding.size > 0;
+    dh_buffer_free(&encoding);
+    DH_TRY(status);
+    return named ? DH_OK : dh_error(DH_MISMATCH, "%s: %s has no encoding-type", self->view.path, path);
+}
+
+static dh_status check_schema(verifier *self)
+{
+    static const char *const required[] = {
+        "obs/_index", "obs/source/codes", "obs/source/categories", "obs/record", "obs/offset", "obs/bytes",
+        "obs/tokens", "obs/lang/codes", "obs/lang/categories", "obs/sha256", "obs/status/codes",
+        "uns/dhatu/sources/hash", "uns/dhatu/quality/records", "uns/dhatu/documents/totals"};
+    for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
+        if (!dh_h5_has(self->view.h5, required[i])) {
+            return dh_error(DH_MISMATCH, "%s: %s is missing", self->view.path, required[i]);
+        }
+    }
+    return dh_h5_visit(self->view.h5, check_dataset, self);
+}
+
+static dh_status check_content(verifier *self)
+{
+    char hex[2 * DH_SHA256_SIZE + 1];
+    DH_TRY(dh_content_of_file(self->view.h5, hex));
+    if (strcmp(hex, (const char *)self->view.content.data) != 0) {
+        return dh_error(DH_MISMATCH, "%s: the content digest is %s, but the file says %s: it was changed or damaged",
+                        self->view.path, hex, (const char *)self->view.content.data);
+    }
+    return DH_OK;
+}
+
+/* ---- options of the run ------------------------------------------------------------------------------ */
+
+static dh_status config_value(const verifier *self, const char *name, dh_json_value *value)
+{
+    dh_json_paths *paths = NULL;
+    const char *const path[] = {name};
+    size_t error_offset = 0;
+    DH_TRY(dh_json_paths_create(path, 1, &paths));
+    const dh_json_error error =
+        dh_json_scan(paths, self->view.config.data, self->view.config.size, value, &error_offset);
+    dh_json_paths_free(paths);
+    return error == DH_JSON_OK ? DH_OK : dh_error(DH_MISMATCH, "%s: uns/dhatu/config is not JSON", self->view.path);
+}
+
+static dh_status take_config_option(verifier *self, dh_option_id id)
+{
+    const dh_option *option = &dh_option_table[id];
+    dh_json_value value;
+    DH_TRY(config_value(self, option->name, &value));
+    if (value.kind != DH_JSON_STRING && value.kind != DH_JSON_NUMBER) {
+        return DH_OK; /* null: it was not set */
+    }
+    void *memory = NULL;
+    DH_TRY(dh_allocate(value.size + 1, 1, "an option", &memory));
+    uint64_t replaced = 0;
+    size_t size = value.size;
+    if (value.kind == DH_JSON_STRING) {
+        size = dh_json_unescape(&value, memory, &replaced);
+    } else {
+        memcpy(memory, value.text, value.size);
+    }
+    ((char *)memory)[size] = '\0';
+    const dh_status status = dh_options_set(&self->run_options, id, memory, DH_ORIGIN_FLAG, "uns/dhatu/config");
+    free(memory);
+    return status;
+}
+
+static dh_status resolve_run(verifier *self)
+{
+    char program[] = "dhatu";
+    char command[] = "run";
+    char *argv[] = {program, command, NULL};
+    DH_TRY(dh_options_resolve(2, argv, &self->run_options));
+    for (int id = 0; id < DH_OPTION_COUNT; id++) {
+        if (dh_option_table[id].in_result && id != DH_OPTION_LEXICON) {
+            DH_TRY(take_config_option(self, (dh_option_id)id));
+        }
+    }
+    const char *lexicon = dh_options_text(self->options, DH_OPTION_LEXICON);
+    if (lexicon != NULL) {
+        DH_TRY(dh_options_set(&self->run_options, DH_OPTION_LEXICON, lexicon, DH_ORIGIN_FLAG, "--lexicon"));
+    }
+    return dh_settings_resolve(&self->run_options, &self->settings);
+}
+
+/* The lexicons must be those of the run: the config records their SHA-256. */
+static dh_status check_lexicons(verifier *self)
+{
+    const uint32_t count = self->settings.lexicons != NULL ? dh_lexicons_count(self->settings.lexicons) : 0;
+    for (uint32_t l = 0; l < count; l++) {
+        const dh_lexicon_facts facts = dh_lexicons_facts(self->settings.lexicons, l);
+        if (strstr((const char *)self->view.config.data, facts.sha256) == NULL) {
+            return dh_error(DH_MISMATCH, "%s was not computed with the lexicon \"%s\" as it is now: name the lexicons of the "
+                                         "run with --lexicon", self->view.path, facts.name);
+        }
+    }
+    return DH_OK;
+}
+
+/* ---- the sample -------------------------------------------------------------------------------------- */
+
+static dh_status row_integer(verifier *self, const char *path, uint64_t row, uint64_t *out)
+{
+    dh_h5_array array;
+    DH_TRY(dh_result_view_rows(&self->view, path, row, 1, &array, &self->expected));
+    *out = dh_element_integer(&array, self->expected.data, 0);
+    return DH_OK;
+}
+
+static dh_status differs(const verifier *self, uint64_t row, const char *path)
+{
+    return dh_error(DH_MISMATCH, "%s: row %" PRIu64 ": %s is not what its document gives now", self->view.path, row, path);
+}
+
+static dh_status compare_category(verifier *self, const char *column, uint64_t row, const char *name)
+{
+    char path[64];
+    uint64_t code = 0;
+    dh_h5_array array;
+    (void)snprintf(path, sizeof path, "obs/%s/codes", column);
+    DH_TRY(row_integer(self, path, row, &code));
+    (void)snprintf(path, sizeof path, "obs/%s/categories", column);
+    DH_TRY(dh_result_view_rows(&self->view, path, code, 1, &array, &self->expected));
+    const char *text = (const char *)self->expected.data;
+    const size_t size = strnlen(text, array.text_width);
+    return size == strlen(name) && memcmp(text, name, size) == 0 ? DH_OK : differs(self, row, path);
+}
+
+static dh_status compare_bytes(verifier *self, const char *path, uint64_t row, const void *data, size_t size)
+{
+    dh_h5_array array;
+    DH_TRY(dh_result_view_rows(&self->view, path, row, 1, &array, &self->expected));
+    const bool same = self->expected.size == size && memcmp(self->expected.data, data, size) == 0;
+    return same ? DH_OK : differs(self, row, path);
+}
+
+static dh_status compare_row(verifier *self, const dh_chunk *chunk, uint32_t at, uint64_t row)
+{
+    const dh_schema *schema = &self->settings.schema;
+    DH_TRY(compare_bytes(self, "obs/bytes", row, (uint32_t *)chunk->column[DH_ENGINE_BYTES] + at, sizeof(uint32_t)));
+    DH_TRY(compare_bytes(self, "obs/tokens", row, (uint32_t *)chunk->column[DH_ENGINE_TOKENS] + at, sizeof(uint32_t)));
+    DH_TRY(compare_category(self, "lang", row, dh_language_name(((uint16_t *)chunk->column[DH_ENGINE_LANGUAGE])[at])));
+    DH_TRY(compare_category(self, "status", row,
+                            dh_document_status_name[((uint8_t *)chunk->column[DH_ENGINE_STATUS])[at]]));
+    for (uint32_t c = DH_ENGINE_COLUMNS; c < schema->column_count; c++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s/%s", schema->column[c].place == DH_OBS ? "obs" : "obsm",
+                       schema->column[c].name);
+        DH_TRY(compare_bytes(self, path, row, (const char *)chunk->column[c] + at * schema->row_size[c],
+                             schema->row_size[c]));
+    }
+    self->compared++;
+    return DH_OK;
+}
+
+static dh_status take_chunk(void *context, dh_chunk *chunk)
+{
+    verifier *self = context;
+    for (uint32_t i = 0; i < chunk->rows; i++) {
+        DH_TRY(compare_row(self, chunk, i, self->row[self->next++]));
+    }
+    return DH_OK;
+}
+
+static dh_status choose_rows(verifier *self)
+{
+    const uint64_t asked = dh_options_number(self->options, DH_OPTION_SAMPLE);
+    self->sample_count = asked < self->view.rows ? asked : self->view.rows;
+    void *memory = NULL;
+    DH_TRY(dh_allocate(self->sample_count, sizeof *self->row, "the sample", &memory));
+    self->row = memory;
+    for (uint64_t i = 0; i < self->sample_count; i++) { /* evenly over the file */
+        self->row[i] = (uint64_t)((unsigned __int128)i * self->view.rows / self->sample_count);
+    }
+    return DH_OK;
+}
+
+static dh_status find_source(const verifier *self, const dh_plan *plan, const char *name, uint64_t *index)
+{
+    uint64_t low = 0;
+    uint64_t high = plan->source_count;
+    while (low < high) {
+        const uint64_t middle = low + (high - low) / 2;
+        if (strcmp(dh_plan_name(plan, middle), name) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == plan->source_count || strcmp(dh_plan_name(plan, low), name) != 0) {
+        return dh_error(DH_MISMATCH, "%s: source %s is not among those given by --sources", self->view.path, name);
+    }
+    *index = low;
+    return DH_OK;
+}
+
+static dh_status source_name(verifier *self, uint64_t code, dh_buffer *out)
+{
+    dh_h5_array array;
+    DH_TRY(dh_result_view_rows(&self->view, "obs/source/categories", code, 1, &array, &self->expected));
+    out->size = 0;
+    DH_TRY(dh_append_element(out, &array, self->expected.data, 0, false));
+    return dh_buffer_append(out, "", 1);
+}
+
+/* The documents [first, last) of the sample are of one source. */
+static dh_status check_source(verifier *self, dh_pipeline *pipeline, uint64_t code, uint64_t first, uint64_t last)
+{
+    const dh_plan *plan = (const dh_plan *)(const void *)self->plan_block.data;
+    dh_buffer name = {0};
+    void *memory = NULL;
+    uint64_t index = 0;
+    uint64_t found = 0;
+    dh_status status = source_name(self, code, &name);
+    if (status == DH_OK) {
+        status = find_source(self, plan, (const char *)name.data, &index);
+    }
+    if (status == DH_OK) {
+        status = dh_allocate(last - first, sizeof(uint64_t), "the sample", &memory);
+    }
+    uint64_t *offset = memory;
+    for (uint64_t i = first; i < last && status == DH_OK; i++) {
+        status = row_integer(self, "obs/offset", self->row[i], &offset[i - first]);
+    }
+    self->next = first;
+    if (status == DH_OK) {
+        const dh_source *source = dh_plan_source(plan, index);
+        status = dh_pipeline_pick(pipeline, (uint32_t)index, dh_plan_string(plan, source->path),
+                                  dh_plan_string(plan, source->name), offset, last - first, &found);
+    }
+    if (status == DH_OK && found != last - first) {
+        status = dh_error(DH_MISMATCH, "%s: source %s has %" PRIu64 " of %" PRIu64 " documents of the sample no more",
+                          self->view.path, (const char *)name.data, last - first - found, last - first);
+    }
+    free(memory);
+    dh_buffer_free(&name);
+    return status;
+}
+
+static dh_status check_sample(verifier *self, dh_pipeline *pipeline)
+{
+    for (uint64_t first = 0; first < self->sample_count;) {
+        uint64_t code = 0;
+        DH_TRY(row_integer(self, "obs/source/codes", self->row[first], &code));
+        uint64_t last = first + 1;
+        for (uint64_t next = code; last < self->sample_count; last++) {
+            DH_TRY(row_integer(self, "obs/source/codes", self->row[last], &next));
+            if (next != code) {
+                break;
+            }
+        }
+        DH_TRY(check_source(self, pipeline, code, first, last));
+        first = last;
+    }
+    return DH_OK;
+}
+
+static dh_status list_sources(verifier *self)
+{
+    char *list = strdup(dh_options_text(self->options, DH_OPTION_SOURCES));
+    char *input[256];
+    size_t count = 0;
+    if (list == NULL) {
+        return dh_error(DH_NO_MEMORY, "out of memory: the sources");
+    }
+    char *rest = NULL;
+    dh_status status = DH_OK;
+    for (char *one = strtok_r(list, "\n", &rest); one != NULL; one = strtok_r(NULL, "\n", &rest)) {
+        if (count == sizeof input / sizeof *input) {
+            status = dh_error(DH_USAGE, "more than 256 --sources: use a folder, a glob in quotes or @LIST");
+            break;
+        }
+        input[count++] = one;
+    }
+    const dh_plan_options options = {.format = self->settings.records.format, .segment_size = DH_CONTENT_BLOCK};
+    if (status == DH_OK) {
+        status = dh_plan_make(&options, input, count, &self->plan_block);
+    }
+    free(list);
+    return status;
+}
+
+static dh_status compute_again(verifier *self)
+{
+    dh_pipeline *pipeline = NULL;
+    DH_TRY(resolve_run(self));
+    DH_TRY(check_lexicons(self));
+    DH_TRY(list_sources(self));
+    DH_TRY(choose_rows(self));
+    DH_TRY(dh_pipeline_create(&self->settings, take_chunk, self, &pipeline));
+    const dh_status status = check_sample(self, pipeline);
+    dh_pipeline_free(pipeline);
+    return status;
+}
+
+/* ---- all --------------------------------------------------------------------------------------------- */
+
+static dh_status print_outcome(const verifier *self, dh_status status)
+{
+    if (!dh_options_flag(self->options, DH_OPTION_JSON)) {
+        if (status == DH_OK && !dh_options_flag(self->options, DH_OPTION_QUIET)) {
+            (void)printf("%s: good: %" PRIu64 " documents, %" PRIu64 " datasets, content %s\n", self->view.path,
+                         self->view.rows, self->datasets, (const char *)self->view.content.data);
+            if (self->sample_count > 0) {
+                (void)printf("%" PRIu64 " documents computed again from the sources: the same to the last bit\n", self->compared);
+            }
+        }
+        return status;
+    }
+    (void)printf("{\"good\":%s,\"documents\":%" PRIu64 ",\"datasets\":%" PRIu64 ",\"computed_again\":%" PRIu64
+                 ",\"content_sha256\":\"%s\"}\n",
+                 status == DH_OK ? "true" : "false", self->view.rows, self->datasets, self->compared,
+                 (const char *)self->view.content.data);
+    return status;
+}
+
+dh_status dh_command_verify(const dh_options *options)
+{
+    if (options->argument_count != 1) {
+        return dh_error(DH_USAGE, "verify needs one result (dhatu verify --help)");
+    }
+    verifier self = {.options = options};
+    DH_TRY(dh_result_view_open(options->argument[0], &self.view));
+    dh_status status = check_schema(&self);
+    if (status == DH_OK) {
+        status = check_content(&self);
+    }
+    if (status == DH_OK && dh_options_text(options, DH_OPTION_SOURCES) != NULL) {
+        status = compute_again(&self);
+    }
+    status = print_outcome(&self, status);
+    dh_options_free(&self.run_options);
+    dh_settings_free(&self.settings);
+    dh_buffer_free(&self.plan_block);
+    dh_buffer_free(&self.expected);
+    free(self.row);
+    dh_result_view_close(&self.view);
+    return status;
+}

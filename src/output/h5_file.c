@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <hdf5.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,24 +14,27 @@ struct dh_h5 {
 
 /* ---- errors ------------------------------------------------------------------------------------------ */
 
+/* HDF5 forgets an error at its next call, even at a close in a clean-up: its reason is kept here when it
+ * happens. */
+static char last_reason[256];
+
 static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *context)
 {
-    (void)depth;
-    dh_buffer *out = context;
-    out->size = 0;
-    return dh_buffer_printf(out, "%s", error->desc != NULL ? error->desc : "unknown") == DH_OK ? 0 : -1;
+    (void)context;
+    if (depth == 0) {
+        (void)snprintf(last_reason, sizeof last_reason, "%s", error->desc != NULL ? error->desc : "unknown");
+    }
+    return 0;
 }
 
-/* What HDF5 itself says about the last failure. */
+static herr_t remember(hid_t stack, void *context)
+{
+    return H5Ewalk2(stack, H5E_WALK_UPWARD, keep_innermost, context);
+}
+
 static dh_status failed(const dh_h5 *h5, const char *object, const char *action)
 {
-    dh_buffer reason = {0};
-    (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &reason);
-    (void)dh_buffer_append(&reason, "", 1);
-    const dh_status status = dh_error(DH_IO, "%s: cannot %s %s: HDF5: %s", h5->path, action, object,
-                                      reason.data != NULL ? (const char *)reason.data : "no reason given");
-    dh_buffer_free(&reason);
-    return status;
+    return dh_error(DH_IO, "%s: cannot %s %s: HDF5: %s", h5->path, action, object, last_reason);
 }
 
 static dh_status mismatch(const dh_h5 *h5, const char *object, const char *reason)
@@ -57,7 +61,7 @@ static dh_status wrap(hid_t file, const char *path, dh_h5 **out)
 
 dh_status dh_h5_create(const char *path, dh_h5 **out)
 {
-    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    (void)H5Eset_auto2(H5E_DEFAULT, remember, NULL);
     const dh_h5 unnamed = {.file = H5I_INVALID_HID, .path = (char *)(uintptr_t)path};
     const hid_t create = H5Pcreate(H5P_FILE_CREATE);
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
@@ -73,7 +77,7 @@ dh_status dh_h5_create(const char *path, dh_h5 **out)
 
 dh_status dh_h5_open(const char *path, bool writable, dh_h5 **out)
 {
-    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    (void)H5Eset_auto2(H5E_DEFAULT, remember, NULL);
     const dh_h5 unnamed = {.file = H5I_INVALID_HID, .path = (char *)(uintptr_t)path};
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     (void)H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V110);

@@ -18,8 +18,6 @@ typedef enum expected {
     EXPECT_END
 } expected;
 
-enum { NO_DEPTH = 0 };
-
 typedef struct scanner {
     const dh_json_strings *strings;
     const dh_json_paths *paths;
@@ -151,8 +149,7 @@ static dh_json_error container_open(scanner *s, bool is_array)
         s->pending_depth = s->depth;
     }
     if (s->depth <= DH_JSON_PATH_DEPTH_MAX) {
-        const dh_json_path_set going_on = s->depth == 1 ? s->paths->used : named & ~ends;
-        s->inside[s->depth] = is_array ? 0 : going_on;
+        s->inside[s->depth] = s->depth == 1 ? s->paths->used : named & ~ends;
     }
     s->at++;
     return DH_JSON_OK;
@@ -166,7 +163,6 @@ static void container_close(scanner *s)
             dh_json_value *value = &s->value[__builtin_ctz(s->pending)];
             value->size = (size_t)(s->at - value->text);
         }
-        s->pending_depth = NO_DEPTH;
     }
     s->depth--;
 }

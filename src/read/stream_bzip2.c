@@ -15,7 +15,6 @@
 typedef struct bzip2_state {
     bz_stream stream;
     bool in_stream;
-    bool failed; /* what was decoded before was handed out */
 } bzip2_state;
 
 static void bzip2_destroy(void *memory)
@@ -61,10 +60,6 @@ static dh_status stream_begin(bzip2_state *bzip2, dh_input *input, dh_stream_rep
 static dh_status stream_decode(bzip2_state *bzip2, dh_input *input, uint8_t *out, size_t size, size_t *got,
                                dh_stream_report *report)
 {
-    if (bzip2->failed) {
-        dh_report_damage(report, DH_STREAM_CORRUPT);
-        return DH_END;
-    }
     DH_TRY(dh_input_need(input, 1));
     const bool no_more_input = input->left == 0;
     bz_stream *stream = &bzip2->stream;
@@ -90,8 +85,8 @@ static dh_status stream_decode(bzip2_state *bzip2, dh_input *input, uint8_t *out
     case BZ_MEM_ERROR:
         return dh_error(DH_NO_MEMORY, "out of memory for a block of bzip2");
     default: /* also a wrong checksum: the library does not tell them apart */
-        bzip2->failed = true;
-        return DH_OK;
+        dh_report_damage(report, DH_STREAM_CORRUPT);
+        return DH_END;
     }
 }
 

@@ -88,8 +88,9 @@ typedef struct dh_decoder {
     /* Errors: DH_NO_MEMORY (logged). */
     dh_status (*create)(const dh_decoder_options *options, void **state);
     void (*destroy)(void *state); /* takes NULL too */
-    /* DH_OK: *got > 0 bytes were written to out, which has room for size > 0. DH_END: there are no more;
-     * it is not called again. Damage goes to the report. Errors: DH_IO, DH_NO_MEMORY (logged). */
+    /* Writes *got bytes to out, which has room for size > 0. DH_OK: at least one; DH_END: perhaps none, and
+     * there are no more: it is not called again. Damage goes to the report. Errors: DH_IO, DH_NO_MEMORY
+     * (logged). */
     dh_status (*read)(void *state, dh_input *input, uint8_t *out, size_t size, size_t *got,
                       dh_stream_report *report);
 } dh_decoder;

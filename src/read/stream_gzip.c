@@ -22,8 +22,8 @@ typedef enum gzip_phase { PHASE_BOUNDARY, PHASE_DATA, PHASE_TRAILER } gzip_phase
 
 /* A lenient inflater may read on where another sees that the data is invalid, or leave out the last bytes
  * before a cut. So that what comes out of a damaged file does not depend on how dhatu was built, a member in
- * which anything is wrong is read again by the strict inflater (zlib), which has the last word; what was
- * handed out already is skipped. */
+ * which anything is wrong is read again by the strict inflater (zlib), which has the last word. What this
+ * call has put into the caller's buffer is taken back; what earlier calls handed out is skipped. */
 typedef struct gzip_state {
     gzip_phase phase;
     const dh_inflate *inflate; /* the one in use for this member */
@@ -33,6 +33,8 @@ typedef struct gzip_state {
     uint64_t data_position;               /* of the member's deflate data in the file */
     uint32_t crc;                         /* of the member's bytes so far */
     uint64_t size;
+    uint32_t given_crc; /* the same of those that earlier calls handed out */
+    uint64_t given_size;
     uint64_t skip;         /* bytes still to be skipped, */
     uint32_t skipped_crc;  /* the CRC that they had when they were handed out, */
     uint8_t *skip_scratch; /* and a place for them */
@@ -158,35 +160,36 @@ static void member_begin(gzip_state *gzip, const dh_inflate *inflate, void *infl
     gzip->inflate = inflate;
     gzip->inflate_state = inflate_state;
     inflate->reset(inflate_state);
-    gzip->crc = 0;
-    gzip->size = 0;
+    gzip->crc = gzip->given_crc = 0;
+    gzip->size = gzip->given_size = 0;
     gzip->phase = PHASE_DATA;
 }
 
 /* Reads the member again from its beginning, by the strict inflater. */
-static dh_status member_begin_again(gzip_state *gzip, dh_input *input)
+static dh_status member_begin_again(gzip_state *gzip, dh_input *input, size_t *got)
 {
     if (gzip->strict_state == NULL) {
         DH_TRY(gzip->strict->create(&gzip->strict_state));
     }
-    if (gzip->skip_scratch == NULL) {
+    *got -= (size_t)(gzip->size - gzip->given_size);
+    gzip->skip = gzip->given_size;
+    gzip->skipped_crc = gzip->given_crc;
+    if (gzip->skip > 0 && gzip->skip_scratch == NULL) {
         void *memory;
         DH_TRY(dh_allocate(SCRATCH_SIZE, 1, "bytes to skip", &memory));
         gzip->skip_scratch = memory;
     }
-    gzip->skip = gzip->size;
-    gzip->skipped_crc = gzip->crc;
     dh_input_seek(input, gzip->data_position);
     member_begin(gzip, gzip->strict, gzip->strict_state);
     return DH_OK;
 }
 
 /* Something is wrong in this member. DH_OK: read on. DH_END: no more can be read. */
-static dh_status member_damaged(gzip_state *gzip, dh_input *input, dh_stream_report *report,
+static dh_status member_damaged(gzip_state *gzip, dh_input *input, size_t *got, dh_stream_report *report,
                                 dh_stream_damage damage)
 {
     if (gzip->inflate->is_lenient) {
-        return member_begin_again(gzip, input);
+        return member_begin_again(gzip, input, got);
     }
     dh_report_damage(report, damage);
     return DH_END;
@@ -217,35 +220,37 @@ static dh_status boundary_cross(gzip_state *gzip, dh_input *input, dh_stream_rep
     return DH_OK;
 }
 
-/* Decodes a piece. *got is 0 when the phase changes, and while bytes are skipped. */
+/* Decodes a piece into out + *got, or into the scratch while bytes are skipped. */
 static dh_status data_read(gzip_state *gzip, dh_input *input, uint8_t *out, size_t size, size_t *got,
                            dh_stream_report *report)
 {
     DH_TRY(dh_input_need(input, 1));
     const bool skipping = gzip->skip > 0;
+    uint8_t *to = out + *got;
+    size_t room = size - *got;
     if (skipping) {
-        out = gzip->skip_scratch;
-        size = gzip->skip < SCRATCH_SIZE ? (size_t)gzip->skip : SCRATCH_SIZE;
+        to = gzip->skip_scratch;
+        room = gzip->skip < SCRATCH_SIZE ? (size_t)gzip->skip : SCRATCH_SIZE;
     }
     const bool no_more_input = input->left == 0;
     size_t made = 0;
-    const dh_inflate_outcome outcome = gzip->inflate->run(gzip->inflate_state, input, out, size, &made);
+    const dh_inflate_outcome outcome = gzip->inflate->run(gzip->inflate_state, input, to, room, &made);
     if (outcome == DH_INFLATE_NO_MEMORY) {
         return DH_NO_MEMORY;
     }
     if (outcome == DH_INFLATE_INVALID && (gzip->inflate->is_lenient || made == 0)) {
-        return member_damaged(gzip, input, report, DH_STREAM_CORRUPT);
+        return member_damaged(gzip, input, got, report, DH_STREAM_CORRUPT);
     }
     if (outcome == DH_INFLATE_GOING_ON && made == 0 && no_more_input) {
-        return member_damaged(gzip, input, report, DH_STREAM_TRUNCATED);
+        return member_damaged(gzip, input, got, report, DH_STREAM_TRUNCATED);
     }
-    gzip->crc = gzip->inflate->crc(gzip->crc, out, made);
+    gzip->crc = gzip->inflate->crc(gzip->crc, to, made);
     gzip->size += made;
     if (skipping) {
         gzip->skip -= made;
         gzip->skipped_differ = gzip->skip == 0 && gzip->crc != gzip->skipped_crc;
     } else {
-        *got = made;
+        *got += made;
     }
     if (outcome == DH_INFLATE_FINISHED) {
         gzip->phase = PHASE_TRAILER;
@@ -260,15 +265,15 @@ static uint32_t read_32(const uint8_t *at)
     return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-static dh_status trailer_read(gzip_state *gzip, dh_input *input, dh_stream_report *report)
+static dh_status trailer_read(gzip_state *gzip, dh_input *input, size_t *got, dh_stream_report *report)
 {
     DH_TRY(dh_input_need(input, TRAILER_SIZE));
     if (input->left < TRAILER_SIZE) {
-        return member_damaged(gzip, input, report, DH_STREAM_TRUNCATED);
+        return member_damaged(gzip, input, got, report, DH_STREAM_TRUNCATED);
     }
     const bool right = read_32(input->at) == gzip->crc && read_32(input->at + 4) == (uint32_t)gzip->size;
     if (!right && gzip->inflate->is_lenient) {
-        return member_begin_again(gzip, input);
+        return member_begin_again(gzip, input, got);
     }
     if (!right || gzip->skipped_differ || gzip->skip > 0) {
         dh_report_damage(report, DH_STREAM_CHECKSUM);
@@ -283,7 +288,10 @@ static dh_status gzip_read(void *state, dh_input *input, uint8_t *out, size_t si
 {
     gzip_state *gzip = state;
     *got = 0;
-    while (*got == 0) {
+    gzip->given_crc = gzip->crc;
+    gzip->given_size = gzip->size;
+    /* Full buffers, so that damage is met before as many bytes as possible are handed out. */
+    while (*got < size) {
         switch (gzip->phase) {
         case PHASE_BOUNDARY:
             DH_TRY(boundary_cross(gzip, input, report));
@@ -292,7 +300,7 @@ static dh_status gzip_read(void *state, dh_input *input, uint8_t *out, size_t si
             DH_TRY(data_read(gzip, input, out, size, got, report));
             break;
         case PHASE_TRAILER:
-            DH_TRY(trailer_read(gzip, input, report));
+            DH_TRY(trailer_read(gzip, input, got, report));
             break;
         }
     }

@@ -489,20 +489,29 @@ dh_status dh_pipeline_finish_item(dh_pipeline *pipeline)
     return flush_chunk(pipeline);
 }
 
-dh_status dh_pipeline_one(dh_pipeline *pipeline, uint32_t number, const char *path, const char *name,
-                          uint64_t offset)
+dh_status dh_pipeline_pick(dh_pipeline *pipeline, uint32_t number, const char *path, const char *name,
+                           const uint64_t *offset, uint64_t count, uint64_t *found)
 {
     pipeline->source = number;
+    *found = 0;
     DH_TRY(dh_record_reader_open(pipeline->reader, path, name, 0, UINT64_MAX));
-    for (;;) {
+    uint64_t next = 0;
+    while (next < count) {
         dh_record record;
-        DH_TRY(dh_record_reader_next(pipeline->reader, &record));
-        if (record.offset > offset || (record.offset == offset && record.kind != DH_RECORD_DOCUMENT)) {
-            return DH_END;
+        const dh_status status = dh_record_reader_next(pipeline->reader, &record);
+        if (status == DH_END) {
+            break;
         }
-        if (record.offset == offset) {
+        DH_TRY(status);
+        while (next < count && offset[next] < record.offset) {
+            next++; /* no record begins there */
+        }
+        if (next < count && offset[next] == record.offset && record.kind == DH_RECORD_DOCUMENT) {
+            const uint64_t before = pipeline->stats.documents;
             DH_TRY(add_document(pipeline, &record));
-            return flush_chunk(pipeline);
+            *found += pipeline->stats.documents - before;
+            next++;
         }
     }
+    return flush_chunk(pipeline);
 }

@@ -23,10 +23,10 @@ dh_status dh_pipeline_source(dh_pipeline *pipeline, uint32_t number, const char 
 /* Ends a work item: what is left in the batch and the chunk is handed on. */
 dh_status dh_pipeline_finish_item(dh_pipeline *pipeline);
 
-/* Documents one record only (for verify): reads the source up to the record with this offset and hands on a
- * chunk with it alone. DH_END when the source has no such document. */
-dh_status dh_pipeline_one(dh_pipeline *pipeline, uint32_t number, const char *path, const char *name,
-                          uint64_t offset);
+/* Reads a source from its start and takes only the documents that begin at the given offsets (ascending),
+ * for verify. *found counts those that were there. */
+dh_status dh_pipeline_pick(dh_pipeline *pipeline, uint32_t number, const char *path, const char *name,
+                           const uint64_t *offset, uint64_t count, uint64_t *found);
 
 /* What the pipeline did so far, and where its time went. Times are seconds of this rank. */
 typedef struct dh_pipeline_stats {

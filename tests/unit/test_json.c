@@ -657,7 +657,7 @@ static void test_page_ends(void **state)
     assert_int_equal(mprotect(memory, page, PROT_NONE), 0);
     assert_int_equal(mprotect(memory + 2 * page, page, PROT_NONE), 0);
     uint8_t *const first = memory + page, *const behind = memory + 2 * page;
-    static const char *const filling[] = {"x", "\\n", "\\u0041", "xxxxxxxxxxx\\\"", "\xC3\xA9"};
+    static const char *const filling[] = {"x", "\\n", "\\u0041", "xxxxxxxxxxx\\\"", "\xC3\xA9", "\\ud83d"};
     static const char head[] = "{\"a\":\"";
     for (size_t size = 0; size <= 200; size++) {
         for (size_t f = 0; f < COUNT(filling); f++) {
@@ -696,6 +696,9 @@ static void test_page_ends(void **state)
                 }
                 assert_int_equal(made, expected_size);
                 assert_memory_equal(behind - string, expected, made);
+                memcpy(first, line + sizeof head - 1, string);
+                assert_int_equal(strings->unescape(first, string, first, &replaced), made);
+                assert_memory_equal(first, expected, made);
                 const size_t again =
                     strings->unescape(line + sizeof head - 1, string, behind - string, &replaced);
                 assert_int_equal(again, made);
