@@ -121,26 +121,27 @@ enum { KNOWN_SLOTS = 32, KNOWN_CATEGORIES = 3, KNOWN_TOKENS = 10 };
 enum { GOOD = 1, NOT = 2, IN = 3, FRONT = 4, OF = 5, SPEAK_PREFIX = 6, SPEAKING = 7, OTHER = 8 };
 
 typedef struct known_lexicon {
-    uint64_t slot_key[KNOWN_SLOTS];
-    uint32_t slot_node[KNOWN_SLOTS];
-    uint64_t filter[DH_FILTER_WORDS];
+    dh_profile_slot slot[KNOWN_SLOTS];
+    uint64_t first_filter[DH_FILTER_WORDS];
+    uint64_t negator_filter[DH_FILTER_WORDS];
+    uint64_t next_filter[DH_FILTER_WORDS];
 } known_lexicon;
 
-static void known_edge(known_lexicon *known, uint32_t node, uint64_t symbol, uint32_t next)
+static void known_pass(uint64_t *filter, uint64_t symbol)
+{
+    const uint64_t bit = symbol >> (64 - DH_FILTER_BITS);
+    filter[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
+static void known_edge(known_lexicon *known, uint32_t node, uint64_t symbol, uint32_t next, uint32_t term)
 {
     const uint64_t key = symbol ^ ((uint64_t)node + 1) * DH_EDGE_MIX;
     uint32_t slot = (uint32_t)(key >> 20) & (KNOWN_SLOTS - 1);
-    while (known->slot_node[slot] != DH_NO_NODE) {
+    while (known->slot[slot].node != DH_NO_NODE) {
         slot = (slot + 1) & (KNOWN_SLOTS - 1);
     }
-    known->slot_key[slot] = key;
-    known->slot_node[slot] = next;
-}
-
-static void known_first(known_lexicon *known, uint64_t symbol)
-{
-    const uint64_t bit = symbol >> (64 - DH_FILTER_BITS);
-    known->filter[bit / 64] |= UINT64_C(1) << (bit % 64);
+    known->slot[slot] = (dh_profile_slot){.key = key, .node = next, .term = term};
+    known_pass(known->next_filter, key);
 }
 
 static dh_status known_check(const uint32_t *counts, const float *profile, const double *value,
@@ -178,27 +179,24 @@ static dh_status profile_self_test(void *state, dh_backend *backend)
     void *memory = NULL;
     DH_TRY(dh_allocate(1, sizeof(known_lexicon), "the known answer", &memory));
     known_lexicon *known = memory;
-    memset(known->slot_node, 0xFF, sizeof known->slot_node);
-    known_edge(known, 0, SYMBOL(GOOD), 1);
-    known_edge(known, 0, SYMBOL(IN), 2);
-    known_edge(known, 2, SYMBOL(FRONT), 3);
-    known_edge(known, 3, SYMBOL(OF), 4);
-    known_edge(known, 0, SYMBOL(SPEAK_PREFIX), 5);
-    known_edge(known, DH_NEGATOR_NODE, SYMBOL(NOT), 0);
-    known_first(known, SYMBOL(GOOD));
-    known_first(known, SYMBOL(IN));
-    static const uint32_t node_term[] = {DH_NO_TERM, 0, DH_NO_TERM, DH_NO_TERM, 1, 2};
-    static const uint8_t node_continues[] = {1, 0, 1, 1, 0, 0};
-    static const uint32_t term_units[] = {2, 1, 2};
-    static const uint8_t term_polarity[] = {0, 0, 0};
-    static const uint32_t term_category_offset[] = {0, 1, 3, 4};
-    static const uint8_t term_category[] = {0, 0, 2, 1};
+    for (int i = 0; i < KNOWN_SLOTS; i++) {
+        known->slot[i].node = DH_NO_NODE;
+    }
+    known_edge(known, 0, SYMBOL(GOOD), 1, 0);
+    known_edge(known, 0, SYMBOL(IN), 2 | DH_NODE_CONTINUES, DH_NO_TERM);
+    known_edge(known, 2, SYMBOL(FRONT), 3 | DH_NODE_CONTINUES, DH_NO_TERM);
+    known_edge(known, 3, SYMBOL(OF), 4, 1);
+    known_edge(known, 0, SYMBOL(SPEAK_PREFIX), 5, 2);
+    known_edge(known, DH_NEGATOR_NODE, SYMBOL(NOT), 6, DH_NO_TERM);
+    known_pass(known->first_filter, SYMBOL(GOOD));
+    known_pass(known->first_filter, SYMBOL(IN));
+    known_pass(known->negator_filter, SYMBOL(NOT));
+    static const dh_profile_term term[] = {{2, 0, 1, 0}, {1, 1, 2, 0}, {2, 3, 1, 0}};
+    static const uint8_t category[] = {0, 0, 2, 1};
     const dh_profile_tables tables = {
         .lexicon_count = 1, .category_count = KNOWN_CATEGORIES, .denominator = 2, .slot_mask = KNOWN_SLOTS - 1,
-        .slot_key = known->slot_key, .slot_node = known->slot_node, .node_term = node_term,
-        .node_continues = node_continues, .term_units = term_units, .term_polarity = term_polarity,
-        .term_category_offset = term_category_offset, .term_category = term_category, .filter = known->filter,
-        .node_count = 6, .term_count = 3};
+        .slot = known->slot, .term = term, .category = category, .first_filter = known->first_filter,
+        .negator_filter = known->negator_filter, .next_filter = known->next_filter, .term_count = 3};
     const uint64_t token[KNOWN_TOKENS] = {SYMBOL(NOT), SYMBOL(GOOD), SYMBOL(OTHER), SYMBOL(OTHER), SYMBOL(IN), SYMBOL(FRONT),
                                           SYMBOL(OF), SYMBOL(OTHER), SYMBOL(SPEAKING), SYMBOL(IN)};
     const dh_prefix_hit hit[1] = {{.token = 8, .lexicon = 0, .hash = SYMBOL(SPEAK_PREFIX)}};

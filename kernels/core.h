@@ -10,7 +10,9 @@
  * DH_LOCAL           pointer into memory shared by a work group
  * DH_CONSTANT_TABLE  a table that is part of the kernel text itself
  * DH_UNROLL          before a loop of at most 16 turns: unroll it, so that the arrays it indexes can
- *                    live in registers */
+ *                    live in registers
+ * DH_LOWEST_BIT(x)   number of the lowest bit that is set in a 64-bit word (not 0)
+ * DH_PREFETCH(p)     asks for the memory at p early; nothing on devices, which hide latency by threads */
 #ifndef DH_KERNELS_CORE_H
 #define DH_KERNELS_CORE_H
 
@@ -67,6 +69,20 @@ typedef int64_t dh_i64;
 #define DH_UNROLL _Pragma("GCC unroll 16")
 #else
 #define DH_UNROLL
+#endif
+
+#if !defined(__OPENCL_C_VERSION__) && !defined(__CUDACC__) && defined(__GNUC__)
+#define DH_PREFETCH(pointer) __builtin_prefetch(pointer)
+#else
+#define DH_PREFETCH(pointer) ((void)0)
+#endif
+
+#if defined(__OPENCL_C_VERSION__)
+#define DH_LOWEST_BIT(word) ((dh_u32)popcount(((word) & (0 - (word))) - 1))
+#elif defined(__CUDACC__)
+#define DH_LOWEST_BIT(word) ((dh_u32)(__ffsll((long long)(word)) - 1))
+#else
+#define DH_LOWEST_BIT(word) ((dh_u32)__builtin_ctzll(word))
 #endif
 
 /* Doubles are optional in OpenCL C 1.2. */

@@ -16,6 +16,20 @@ enum {
     DH_FILTER_WORDS = (1 << DH_FILTER_BITS) / 64
 };
 
+/* An edge of the trie, and what is known of the node it leads to: one load tells all. */
+typedef struct dh_profile_slot {
+    uint64_t key;
+    uint32_t node; /* DH_NO_NODE in an empty slot; DH_NODE_CONTINUES is or'ed in where a longer term goes on */
+    uint32_t term; /* a term that ends at the node, or DH_NO_TERM */
+} dh_profile_slot;
+
+typedef struct dh_profile_term {
+    uint32_t units;           /* that a match adds to each of its categories */
+    uint32_t category_offset; /* of its first category in tables.category */
+    uint16_t category_count;
+    uint16_t polarity; /* DH_TERM_NEGATIVE and DH_TERM_FIXED, or'ed */
+} dh_profile_term;
+
 /* Compiled lexicons: a trie over symbols (token and prefix hashes) kept in one open-addressing table.
  * Node n < lexicon_count is the root of lexicon n. The key of the edge (node, symbol) is
  * symbol ^ (node + 1) * DH_EDGE_MIX; a negator is the edge (DH_NEGATOR_NODE - lexicon, hash). Two symbols that
@@ -26,16 +40,14 @@ typedef struct dh_profile_tables {
     uint32_t category_count; /* K */
     uint32_t denominator;    /* of all units */
     uint32_t slot_mask;      /* slots - 1; slots is a power of two, at most half full */
-    const uint64_t *slot_key;
-    const uint32_t *slot_node;     /* DH_NO_NODE in an empty slot */
-    const uint32_t *node_term;     /* a term that ends here, or DH_NO_TERM */
-    const uint8_t *node_continues; /* 1 when a longer term goes on from here */
-    const uint32_t *term_units;    /* units that a match adds to each of its categories */
-    const uint8_t *term_polarity;  /* DH_TERM_NEGATIVE and DH_TERM_FIXED, or'ed */
-    const uint32_t *term_category_offset; /* terms + 1 */
-    const uint8_t *term_category;
-    const uint64_t *filter; /* lexicon_count * DH_FILTER_WORDS: bit (hash >> 48) of each first token */
-    uint32_t node_count, term_count;
+    const dh_profile_slot *slot;
+    const dh_profile_term *term;
+    const uint8_t *category; /* of all terms, one after the other */
+    /* lexicon_count * DH_FILTER_WORDS each: bit (hash >> 48) of what may begin a term, of what may be a negator */
+    const uint64_t *first_filter;
+    const uint64_t *negator_filter;
+    const uint64_t *next_filter; /* DH_FILTER_WORDS: bit (key >> 48) of each edge that goes on in a longer term */
+    uint32_t term_count;
 } dh_profile_tables;
 
 /* FIXED: the term has a negator among its own tokens ("never", "no doubt"), so another one in front of
@@ -44,8 +56,9 @@ enum { DH_TERM_NEGATIVE = 1, DH_TERM_FIXED = 2 };
 
 #define DH_EDGE_MIX UINT64_C(0x9E3779B97F4A7C15)
 #define DH_NO_NODE UINT32_C(0xFFFFFFFF)
+#define DH_NODE_CONTINUES UINT32_C(0x80000000)
 #define DH_NO_TERM UINT32_C(0xFFFFFFFF)
-#define DH_NEGATOR_NODE UINT32_C(0xFFFFFFF0)
+#define DH_NEGATOR_NODE UINT32_C(0x7FFFFFF0)
 
 /* Where the results go; K is tables->category_count, n the documents of the batch.
  The code

@@ -6,24 +6,32 @@
 #include "kernels/math_core.h"
 #include "kernels/profile.h"
 
-/* Follows the edge (node, symbol). DH_NO_NODE when there is none. */
-DH_FN uint32_t dh_profile_edge(const dh_profile_tables *tables, uint32_t node, uint64_t symbol)
+DH_FN uint64_t dh_profile_key(uint32_t node, uint64_t symbol)
 {
-    const uint64_t key = symbol ^ ((uint64_t)node + 1) * DH_EDGE_MIX;
-    uint32_t slot = (uint32_t)(key >> 20) & tables->slot_mask;
-    while (tables->slot_node[slot] != DH_NO_NODE) {
-        if (tables->slot_key[slot] == key) {
-            return tables->slot_node[slot];
-        }
-        slot = (slot + 1) & tables->slot_mask;
-    }
-    return DH_NO_NODE;
+    return symbol ^ ((uint64_t)node + 1) * DH_EDGE_MIX;
 }
 
-DH_FN int dh_profile_may_start(const dh_profile_tables *tables, uint32_t lexicon, uint64_t symbol)
+DH_FN uint32_t dh_profile_home(const dh_profile_tables *tables, uint64_t key)
+{
+    return (uint32_t)(key >> 20) & tables->slot_mask;
+}
+
+/* Follows the edge (node, symbol): the slot of the edge, or an empty slot. */
+DH_FN uint32_t dh_profile_edge(const dh_profile_tables *tables, uint32_t node, uint64_t symbol)
+{
+    const uint64_t key = dh_profile_key(node, symbol);
+    uint32_t slot = dh_profile_home(tables, key);
+    while (tables->slot[slot].node != DH_NO_NODE && tables->slot[slot].key != key) {
+        slot = (slot + 1) & tables->slot_mask;
+    }
+    return slot;
+}
+
+/* Turns away most symbols with one look at a small bitmap; lets all pass that are in. */
+DH_FN int dh_profile_passes(const uint64_t *filter, uint32_t lexicon, uint64_t symbol)
 {
     const uint32_t bit = (uint32_t)(symbol >> (64 - DH_FILTER_BITS));
-    return (int)(tables->filter[(uint64_t)lexicon * DH_FILTER_WORDS + bit / 64] >> (bit % 64)) & 1;
+    return (int)(filter[(uint64_t)lexicon * DH_FILTER_WORDS + bit / 64] >> (bit % 64)) & 1;
 }
 
 /* A document as the matcher sees it. */
@@ -42,9 +50,9 @@ DH_FN uint32_t dh_profile_prefix_term(const dh_profile_tables *tables, const dh_
 {
     for (uint32_t h = cursor; h < document->hit_count && document->hit[h].token <= at; h++) {
         if (document->hit[h].token == at && document->hit[h].lexicon == document->lexicon) {
-            const uint32_t next = dh_profile_edge(tables, node, document->hit[h].hash);
-            if (next != DH_NO_NODE) {
-                return tables->node_term[next];
+            const uint32_t slot = dh_profile_edge(tables, node, document->hit[h].hash);
+            if (tables->slot[slot].node != DH_NO_NODE) {
+                return tables->slot[slot].term;
             }
         }
     }
@@ -60,10 +68,13 @@ DH_FN uint32_t dh_profile_match(const dh_profile_tables *tables, const dh_profil
     uint32_t best = DH_NO_TERM;
     *length = 0;
     for (uint32_t depth = 0; depth < DH_TERM_TOKENS_MAX && at + depth < document->token_count; depth++) {
+        const uint64_t symbol = document->token[at + depth];
+        uint32_t next = DH_NO_NODE;
         uint32_t term = DH_NO_TERM;
-        const uint32_t next = dh_profile_edge(tables, node, document->token[at + depth]);
-        if (next != DH_NO_NODE) {
-            term = tables->node_term[next];
+        if (depth == 0 || dh_profile_passes(tables->next_filter, 0, dh_profile_key(node, symbol))) {
+            const uint32_t slot = dh_profile_edge(tables, node, symbol);
+            next = tables->slot[slot].node;
+            term = next != DH_NO_NODE ? tables->slot[slot].term : DH_NO_TERM;
         }
         if (term == DH_NO_TERM) {
             term = dh_profile_prefix_term(tables, document, node, at + depth, cursor);
@@ -72,10 +83,10 @@ DH_FN uint32_t dh_profile_match(const dh_profile_tables *tables, const dh_profil
             best = term;
             *length = depth + 1;
         }
-        if (next == DH_NO_NODE || !tables->node_continues[next]) {
+        if (next == DH_NO_NODE || (next & DH_NODE_CONTINUES) == 0) {
             break;
         }
-        node = next;
+        node = next & ~DH_NODE_CONTINUES;
     }
     return best;
 }
@@ -85,11 +96,59 @@ DH_FN int dh_profile_is_negated(const dh_profile_tables *tables, const dh_profil
 {
     const uint32_t first = at > DH_NEGATOR_REACH ? at - DH_NEGATOR_REACH : 0;
     for (uint32_t i = first; i < at; i++) {
-        if (dh_profile_edge(tables, DH_NEGATOR_NODE - document->lexicon, document->token[i]) != DH_NO_NODE) {
+        if (!dh_profile_passes(tables->negator_filter, document->lexicon, document->token[i])) {
+            continue;
+        }
+        const uint32_t slot = dh_profile_edge(tables, DH_NEGATOR_NODE - document->lexicon, document->token[i]);
+        if (tables->slot[slot].node != DH_NO_NODE) {
             return 1;
         }
     }
     return 0;
+}
+
+/* Adds a match of term at token `at`. */
+DH_FN void dh_profile_add(const dh_profile_tables *tables, const dh_profile_document *document, uint32_t at,
+                          uint32_t term, uint32_t *counts)
+{
+    const dh_profile_term found = tables->term[term];
+    uint32_t negative = found.polarity & DH_TERM_NEGATIVE;
+    if ((found.polarity & DH_TERM_FIXED) == 0) {
+        negative ^= (uint32_t)dh_profile_is_negated(tables, document, at);
+    }
+    const uint32_t side = negative != 0 ? tables->category_count : 0;
+    for (uint32_t c = 0; c < found.category_count; c++) {
+        counts[side + tables->category[found.category_offset + c]] += found.units;
+    }
+}
+
+enum { DH_PROFILE_WINDOW = 64 /* tokens that are looked at together: a bit each in a word */ };
+
+/* The tokens of a window at which a term may begin, a bit each: those that pass the filter and those with
+ * a prefix. Their slots are asked for here, all at once, so that the misses overlap. */
+DH_FN uint64_t dh_profile_candidates(const dh_profile_tables *tables, const dh_profile_document *document,
+                                     uint32_t base, uint32_t cursor)
+{
+    const uint32_t left = document->token_count - base;
+    const uint32_t count = left < DH_PROFILE_WINDOW ? left : DH_PROFILE_WINDOW;
+    uint64_t candidates = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t passes =
+            (uint64_t)dh_profile_passes(tables->first_filter, document->lexicon, document->token[base + i]);
+        candidates |= passes << i;
+    }
+    for (uint64_t bits = candidates; bits != 0; bits &= bits - 1) {
+        const uint64_t key = dh_profile_key(document->lexicon, document->token[base + DH_LOWEST_BIT(bits)]);
+        DH_PREFETCH(&tables->slot[dh_profile_home(tables, key)]);
+    }
+    for (uint32_t h = cursor; h < document->hit_count && document->hit[h].token < base + count; h++) {
+        if (document->hit[h].lexicon == document->lexicon && document->hit[h].token >= base) {
+            candidates |= (uint64_t)1 << (document->hit[h].token - base);
+            const uint64_t key = dh_profile_key(document->lexicon, document->hit[h].hash);
+            DH_PREFETCH(&tables->slot[dh_profile_home(tables, key)]);
+        }
+    }
+    return candidates;
 }
 
 /* Counts the units of one document: counts[0..K) positive, counts[K..2K) negative (zeroed by the
@@ -99,33 +158,25 @@ DH_FN uint32_t dh_profile_count(const dh_profile_tables *tables, const dh_profil
 {
     uint32_t matched = 0;
     uint32_t cursor = 0;
-    for (uint32_t at = 0; at < document->token_count;) {
-        while (cursor < document->hit_count && document->hit[cursor].token < at) {
-            cursor++;
+    uint32_t free_from = 0; /* tokens before are inside a match */
+    for (uint32_t base = 0; base < document->token_count; base += DH_PROFILE_WINDOW) {
+        uint64_t candidates = dh_profile_candidates(tables, document, base, cursor);
+        for (; candidates != 0; candidates &= candidates - 1) {
+            const uint32_t at = base + DH_LOWEST_BIT(candidates);
+            if (at < free_from) {
+                continue;
+            }
+            while (cursor < document->hit_count && document->hit[cursor].token < at) {
+                cursor++;
+            }
+            uint32_t length = 0;
+            const uint32_t term = dh_profile_match(tables, document, at, cursor, &length);
+            if (length > 0) {
+                dh_profile_add(tables, document, at, term, counts);
+                matched += length;
+                free_from = at + length;
+            }
         }
-        const int hit_here = cursor < document->hit_count && document->hit[cursor].token == at;
-        if (!hit_here && !dh_profile_may_start(tables, document->lexicon, document->token[at])) {
-            at++;
-            continue;
-        }
-        uint32_t length = 0;
-        const uint32_t term = dh_profile_match(tables, document, at, cursor, &length);
-        if (length == 0) {
-            at++;
-            continue;
-        }
-        const uint32_t polarity = tables->term_polarity[term];
-        uint32_t negative = polarity & DH_TERM_NEGATIVE;
-        if ((polarity & DH_TERM_FIXED) == 0) {
-            negative ^= (uint32_t)dh_profile_is_negated(tables, document, at);
-        }
-        const uint32_t side = negative != 0 ? tables->category_count : 0;
-        for (uint32_t c = tables->term_category_offset[term]; c < tables->term_category_offset[term + 1];
-             c++) {
-            counts[side + tables->term_category[c]] += tables->term_units[term];
-        }
-        matched += length;
-        at += length;
     }
     return matched;
 }

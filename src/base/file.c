@@ -157,6 +157,9 @@ bool dh_file_exists(const char *path)
 
 dh_status dh_folder_create(const char *path)
 {
+    if (path[0] == '\0') {
+        return dh_error(DH_IO, "cannot make a folder without a name");
+    }
     char *copy = strdup(path);
     if (copy == NULL) {
         return dh_error(DH_NO_MEMORY, "out of memory: a path");

@@ -18,8 +18,10 @@ enum { VOTE_TOKENS = 1000, VOTE_SHARE = 25, FUNCTION_SLOTS_MIN = 1024 };
 typedef struct lexicon {
     char *name;
     uint16_t language;
+    char language_name[4]; /* "*": any */
     char sha256[2 * DH_SHA256_SIZE + 1];
     uint32_t terms, negators, function_words;
+    dh_prefix_set *prefixes; /* its own */
 } lexicon;
 
 /* Function words of all lexicons: token hash to a bit for each lexicon. Open addressing, 0 is empty. */
@@ -31,24 +33,21 @@ typedef struct function_words {
 
 struct dh_lexicons {
     dh_tokenizer *tokenizer;
-    dh_prefix_set *prefixes;
+    dh_prefix_set *prefixes; /* of all lexicons */
     lexicon lexicon[DH_LEXICONS_MAX];
     uint32_t lexicon_count;
     char *category[DH_CATEGORIES_MAX];
     uint32_t category_count;
     function_words function_words;
     /* the trie as it grows; the tables point into it once compiled */
-    uint64_t *slot_key;
-    uint32_t *slot_node;
+    dh_profile_slot *slot;
     size_t slot_count, slots_used;
-    uint32_t *node_term;
-    uint8_t *node_continues;
-    uint32_t node_count, node_capacity;
+    uint32_t node_count;
     dh_term *term;
     uint32_t term_count, term_capacity;
-    uint64_t *filter;
-    uint32_t *term_units, *term_category_offset;
-    uint8_t *term_polarity, *term_category;
+    uint64_t *first_filter, *negator_filter, *next_filter; /* one block of memory */
+    dh_profile_term *compiled_term;
+    uint8_t *category_list;
     bool compiled;
     dh_profile_tables tables;
 };
@@ -63,7 +62,7 @@ static uint64_t edge_key(uint32_t node, uint64_t symbol)
 static size_t edge_slot(const dh_lexicons *lexicons, uint64_t key)
 {
     size_t slot = (size_t)(key >> 20) & (lexicons->slot_count - 1);
-    while (lexicons->slot_node[slot] != DH_NO_NODE && lexicons->slot_key[slot] != key) {
+    while (lexicons->slot[slot].node != DH_NO_NODE && lexicons->slot[slot].key != key) {
         slot = (slot + 1) & (lexicons->slot_count - 1);
     }
     return slot;
@@ -72,67 +71,37 @@ static size_t edge_slot(const dh_lexicons *lexicons, uint64_t key)
 static dh_status edges_grow(dh_lexicons *lexicons)
 {
     const size_t old_count = lexicons->slot_count;
-    uint64_t *old_key = lexicons->slot_key;
-    uint32_t *old_node = lexicons->slot_node;
+    dh_profile_slot *old = lexicons->slot;
     const size_t count = old_count == 0 ? 1024 : old_count * 2;
-    void *key = NULL;
-    void *node = NULL;
-    DH_TRY(dh_allocate(count, sizeof *old_key, "a lexicon's table", &key));
-    const dh_status status = dh_allocate(count, sizeof *old_node, "a lexicon's table", &node);
-    if (status != DH_OK) {
-        free(key);
-        return status;
-    }
-    lexicons->slot_key = key;
-    lexicons->slot_node = node;
+    void *memory = NULL;
+    DH_TRY(dh_allocate(count, sizeof *old, "a lexicon's table", &memory));
+    lexicons->slot = memory;
     lexicons->slot_count = count;
-    memset(lexicons->slot_node, 0xFF, count * sizeof *lexicons->slot_node);
+    for (size_t i = 0; i < count; i++) {
+        lexicons->slot[i].node = DH_NO_NODE;
+    }
     for (size_t i = 0; i < old_count; i++) {
-        if (old_node[i] != DH_NO_NODE) {
-            const size_t slot = edge_slot(lexicons, old_key[i]);
-            lexicons->slot_key[slot] = old_key[i];
-            lexicons->slot_node[slot] = old_node[i];
+        if (old[i].node != DH_NO_NODE) {
+            lexicons->slot[edge_slot(lexicons, old[i].key)] = old[i];
         }
     }
-    free(old_key);
-    free(old_node);
+    free(old);
     return DH_OK;
 }
 
-static dh_status node_add(dh_lexicons *lexicons, uint32_t *out)
-{
-    if (lexicons->node_count == lexicons->node_capacity) {
-        const uint32_t capacity = lexicons->node_capacity == 0 ? 1024 : lexicons->node_capacity * 2;
-        void *term = lexicons->node_term;
-        DH_TRY(dh_reallocate(capacity, sizeof *lexicons->node_term, "a lexicon's trie", &term));
-        lexicons->node_term = term;
-        void *continues = lexicons->node_continues;
-        DH_TRY(dh_reallocate(capacity, sizeof *lexicons->node_continues, "a lexicon's trie", &continues));
-        lexicons->node_continues = continues;
-        lexicons->node_capacity = capacity;
-    }
-    lexicons->node_term[lexicons->node_count] = DH_NO_TERM;
-    lexicons->node_continues[lexicons->node_count] = 0;
-    *out = lexicons->node_count++;
-    return DH_OK;
-}
-
-/* Goes from node along symbol, making the edge where it is missing. */
-static dh_status edge_follow(dh_lexicons *lexicons, uint32_t node, uint64_t symbol, uint32_t *next)
+/* Goes from node along symbol, making the edge where it is missing. *slot is valid until the next call. */
+static dh_status edge_follow(dh_lexicons *lexicons, uint32_t node, uint64_t symbol, size_t *slot)
 {
     if (2 * (lexicons->slots_used + 1) > lexicons->slot_count) {
         DH_TRY(edges_grow(lexicons));
     }
     const uint64_t key = edge_key(node, symbol);
-    const size_t slot = edge_slot(lexicons, key);
-    if (lexicons->slot_node[slot] == DH_NO_NODE) {
-        uint32_t made = 0;
-        DH_TRY(node_add(lexicons, &made));
-        lexicons->slot_key[slot] = key;
-        lexicons->slot_node[slot] = made;
+    const size_t place = edge_slot(lexicons, key);
+    if (lexicons->slot[place].node == DH_NO_NODE) {
+        lexicons->slot[place] = (dh_profile_slot){.key = key, .node = lexicons->node_count++, .term = DH_NO_TERM};
         lexicons->slots_used++;
     }
-    *next = lexicons->slot_node[slot];
+    *slot = place;
     return DH_OK;
 }
 
@@ -185,15 +154,16 @@ dh_status dh_lexicons_create(dh_token_mode mode, dh_lexicons **out)
     if (status == DH_OK) {
         status = dh_prefix_set_create(&lexicons->prefixes);
     }
-    for (uint32_t root = 0; status == DH_OK && root < DH_LEXICONS_MAX; root++) {
-        uint32_t node = 0;
-        status = node_add(lexicons, &node);
-    }
+    lexicons->node_count = DH_LEXICONS_MAX; /* the first ones are the roots */
     void *filter = NULL;
     if (status == DH_OK) {
-        status = dh_allocate((size_t)DH_LEXICONS_MAX * DH_FILTER_WORDS, sizeof(uint64_t), "the lexicons' filters",
+        status = dh_allocate((size_t)(2 * DH_LEXICONS_MAX + 1) * DH_FILTER_WORDS, sizeof(uint64_t), "the lexicons' filters",
                              &filter);
-        lexicons->filter = filter;
+    }
+    if (status == DH_OK) {
+        lexicons->first_filter = filter;
+        lexicons->negator_filter = lexicons->first_filter + (size_t)DH_LEXICONS_MAX * DH_FILTER_WORDS;
+        lexicons->next_filter = lexicons->negator_filter + (size_t)DH_LEXICONS_MAX * DH_FILTER_WORDS;
     }
     if (status != DH_OK) {
         dh_lexicons_free(lexicons);
@@ -210,6 +180,7 @@ void dh_lexicons_free(dh_lexicons *lexicons)
     }
     for (uint32_t l = 0; l < lexicons->lexicon_count; l++) {
         free(lexicons->lexicon[l].name);
+        dh_prefix_set_free(lexicons->lexicon[l].prefixes);
     }
     for (uint32_t c = 0; c < lexicons->category_count; c++) {
         free(lexicons->category[c]);
@@ -218,16 +189,11 @@ void dh_lexicons_free(dh_lexicons *lexicons)
     dh_prefix_set_free(lexicons->prefixes);
     free(lexicons->function_words.key);
     free(lexicons->function_words.lexicon_bits);
-    free(lexicons->slot_key);
-    free(lexicons->slot_node);
-    free(lexicons->node_term);
-    free(lexicons->node_continues);
+    free(lexicons->slot);
     free(lexicons->term);
-    free(lexicons->filter);
-    free(lexicons->term_units);
-    free(lexicons->term_category_offset);
-    free(lexicons->term_polarity);
-    free(lexicons->term_category);
+    free(lexicons->first_filter);
+    free(lexicons->compiled_term);
+    free(lexicons->category_list);
     free(lexicons);
 }
 
@@ -272,8 +238,10 @@ dh_status dh_lexicon_begin(dh_lexicons *lexicons, const dh_lexicon_line *at, con
     if (made->name == NULL) {
         return dh_error(DH_NO_MEMORY, "out of memory: a lexicon's name");
     }
+    memcpy(made->language_name, language == DH_LANGUAGE_UNKNOWN ? "*" : dh_language_name(language),
+           language == DH_LANGUAGE_UNKNOWN ? 2 : 4);
     lexicons->lexicon_count++;
-    return DH_OK;
+    return dh_prefix_set_create(&made->prefixes);
 }
 
 static dh_status term_append(dh_lexicons *lexicons, const dh_term *term, uint32_t *index)
@@ -290,17 +258,17 @@ static dh_status term_append(dh_lexicons *lexicons, const dh_term *term, uint32_
     return DH_OK;
 }
 
-static void filter_add(dh_lexicons *lexicons, uint32_t index, uint64_t symbol)
+static void filter_add(uint64_t *filter, uint32_t index, uint64_t symbol)
 {
     const uint64_t bit = symbol >> (64 - DH_FILTER_BITS);
-    lexicons->filter[(size_t)index * DH_FILTER_WORDS + bit / 64] |= UINT64_C(1) << (bit % 64);
+    filter[(size_t)index * DH_FILTER_WORDS + bit / 64] |= UINT64_C(1) << (bit % 64);
 }
 
 static bool has_negator(const dh_lexicons *lexicons, uint32_t index, const entry_tokens *entry)
 {
     for (uint32_t t = 0; t < entry->count; t++) {
         const size_t slot = edge_slot(lexicons, edge_key(DH_NEGATOR_NODE - index, entry->symbol[t]));
-        if (lexicons->slot_node[slot] != DH_NO_NODE) {
+        if (lexicons->slot[slot].node != DH_NO_NODE) {
             return true;
         }
     }
@@ -325,26 +293,32 @@ dh_status dh_lexicon_add_term(dh_lexicons *lexicons, const dh_lexicon_line *at, 
         if (entry.last_size > 255) {
             return wrong(at, "a prefix is longer than 255 bytes", text, size);
         }
-        DH_TRY(dh_prefix_set_add(lexicons->prefixes, index, entry.last, entry.last_size,
-                                 &entry.symbol[entry.count - 1]));
+        uint64_t *symbol = &entry.symbol[entry.count - 1];
+        DH_TRY(dh_prefix_set_add(lexicons->prefixes, index, entry.last, entry.last_size, symbol));
+        DH_TRY(dh_prefix_set_add(lexicons->lexicon[index].prefixes, index, entry.last, entry.last_size, symbol));
     }
     uint32_t node = index;
+    size_t slot = 0;
     for (uint32_t t = 0; t < entry.count; t++) {
-        uint32_t next = 0;
-        DH_TRY(edge_follow(lexicons, node, entry.symbol[t], &next));
-        lexicons->node_continues[node] = 1;
-        node = next;
+        DH_TRY(edge_follow(lexicons, node, entry.symbol[t], &slot));
+        if (t > 0) {
+            filter_add(lexicons->next_filter, 0, edge_key(node, entry.symbol[t]));
+        }
+        if (t + 1 < entry.count) {
+            lexicons->slot[slot].node |= DH_NODE_CONTINUES;
+        }
+        node = lexicons->slot[slot].node & ~DH_NODE_CONTINUES;
     }
-    if (lexicons->node_term[node] != DH_NO_TERM) {
+    if (lexicons->slot[slot].term != DH_NO_TERM) {
         return wrong(at, "the term stands in the lexicon twice", text, size);
     }
     if (!is_prefix || entry.count > 1) {
-        filter_add(lexicons, index, entry.symbol[0]);
+        filter_add(lexicons->first_filter, index, entry.symbol[0]);
     }
     lexicons->lexicon[index].terms++;
     dh_term made = *term;
     made.fixed = has_negator(lexicons, index, &entry);
-    return term_append(lexicons, &made, &lexicons->node_term[node]);
+    return term_append(lexicons, &made, &lexicons->slot[slot].term);
 }
 
 dh_status dh_lexicon_add_negator(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text, size_t size)
@@ -358,9 +332,10 @@ dh_status dh_lexicon_add_negator(dh_lexicons *lexicons, const dh_lexicon_line *a
     if (entry.count != 1) {
         return wrong(at, "a negator is one token (apostrophes and hyphens split)", text, size);
     }
-    uint32_t next = 0;
+    size_t slot = 0;
     lexicons->lexicon[index].negators++;
-    return edge_follow(lexicons, DH_NEGATOR_NODE - index, entry.symbol[0], &next);
+    filter_add(lexicons->negator_filter, index, entry.symbol[0]);
+    return edge_follow(lexicons, DH_NEGATOR_NODE - index, entry.symbol[0], &slot);
 }
 
 static size_t function_slot(const function_words *words, uint64_t hash)
@@ -517,14 +492,10 @@ static dh_status allocate_terms(dh_lexicons *lexicons)
         categories += lexicons->term[t].category_count;
     }
     void *memory = NULL;
-    DH_TRY(dh_allocate(lexicons->term_count, sizeof(uint32_t), "the terms", &memory));
-    lexicons->term_units = memory;
-    DH_TRY(dh_allocate(lexicons->term_count, 1, "the terms", &memory));
-    lexicons->term_polarity = memory;
-    DH_TRY(dh_allocate((size_t)lexicons->term_count + 1, sizeof(uint32_t), "the terms", &memory));
-    lexicons->term_category_offset = memory;
+    DH_TRY(dh_allocate(lexicons->term_count, sizeof *lexicons->compiled_term, "the terms", &memory));
+    lexicons->compiled_term = memory;
     DH_TRY(dh_allocate(categories, 1, "the terms", &memory));
-    lexicons->term_category = memory;
+    lexicons->category_list = memory;
     return DH_OK;
 }
 
@@ -539,14 +510,15 @@ static dh_status fill_terms(dh_lexicons *lexicons, uint32_t denominator)
             return dh_error(DH_USAGE, "a weight times the lexicons' common denominator %u is above %d", denominator,
                             DH_UNITS_MAX);
         }
-        lexicons->term_units[t] = (uint32_t)units;
-        lexicons->term_polarity[t] =
-            (uint8_t)((term->negative ? DH_TERM_NEGATIVE : 0) | (term->fixed ? DH_TERM_FIXED : 0));
-        lexicons->term_category_offset[t] = offset;
-        memcpy(lexicons->term_category + offset, term->category, term->category_count);
+        lexicons->compiled_term[t] = (dh_profile_term){
+            .units = (uint32_t)units,
+            .category_offset = offset,
+            .category_count = term->category_count,
+            .polarity = (uint16_t)((term->negative ? DH_TERM_NEGATIVE : 0) | (term->fixed ? DH_TERM_FIXED : 0)),
+        };
+        memcpy(lexicons->category_list + offset, term->category, term->category_count);
         offset += term->category_count;
     }
-    lexicons->term_category_offset[lexicons->term_count] = offset;
     return DH_OK;
 }
 
@@ -567,16 +539,12 @@ dh_status dh_lexicons_compile(dh_lexicons *lexicons)
         .category_count = lexicons->category_count,
         .denominator = denominator,
         .slot_mask = (uint32_t)(lexicons->slot_count - 1),
-        .slot_key = lexicons->slot_key,
-        .slot_node = lexicons->slot_node,
-        .node_term = lexicons->node_term,
-        .node_continues = lexicons->node_continues,
-        .term_units = lexicons->term_units,
-        .term_polarity = lexicons->term_polarity,
-        .term_category_offset = lexicons->term_category_offset,
-        .term_category = lexicons->term_category,
-        .filter = lexicons->filter,
-        .node_count = lexicons->node_count,
+        .slot = lexicons->slot,
+        .term = lexicons->compiled_term,
+        .category = lexicons->category_list,
+        .first_filter = lexicons->first_filter,
+        .negator_filter = lexicons->negator_filter,
+        .next_filter = lexicons->next_filter,
         .term_count = lexicons->term_count,
     };
     lexicons->compiled = true;
@@ -595,9 +563,9 @@ const char *const *dh_lexicons_categories(const dh_lexicons *lexicons)
     return (const char *const *)lexicons->category;
 }
 
-const dh_prefix_set *dh_lexicons_prefixes(const dh_lexicons *lexicons)
+const dh_prefix_set *dh_lexicons_prefixes(const dh_lexicons *lexicons, uint32_t index)
 {
-    return lexicons->prefixes;
+    return index < lexicons->lexicon_count ? lexicons->lexicon[index].prefixes : lexicons->prefixes;
 }
 
 uint32_t dh_lexicons_count(const dh_lexicons *lexicons)
@@ -610,7 +578,7 @@ dh_lexicon_facts dh_lexicons_facts(const dh_lexicons *lexicons, uint32_t index)
     const lexicon *one = &lexicons->lexicon[index];
     return (dh_lexicon_facts){
         .name = one->name,
-        .language = one->language == DH_LANGUAGE_UNKNOWN ? "*" : dh_language_name(one->language),
+        .language = one->language_name,
         .sha256 = one->sha256,
         .terms = one->terms,
         .negators = one->negators,

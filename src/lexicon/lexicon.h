@@ -26,7 +26,8 @@ dh_status dh_lexicons_compile(dh_lexicons *lexicons);
 /* Valid after dh_lexicons_compile, as long as the set. */
 const dh_profile_tables *dh_lexicons_tables(const dh_lexicons *lexicons);
 const char *const *dh_lexicons_categories(const dh_lexicons *lexicons);
-const dh_prefix_set *dh_lexicons_prefixes(const dh_lexicons *lexicons);
+/* The prefixes of one lexicon, or with DH_LEXICONS_MAX of all. */
+const dh_prefix_set *dh_lexicons_prefixes(const dh_lexicons *lexicons, uint32_t index);
 
 uint32_t dh_lexicons_count(const dh_lexicons *lexicons);
 

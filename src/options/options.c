@@ -38,13 +38,19 @@ bool dh_parse_size(const char *text, bool with_units, uint64_t *out)
             c++;
         }
     }
+    if (*c != '\0') {
+        return false;
+    }
     *out = value;
-    return *c == '\0';
+    return true;
 }
 
 static bool is_choice(const char *choices, const char *value)
 {
-    const size_t size = strlen(value);
+    const size_t size = strcspn(value, "|");
+    if (value[size] != '\0') {
+        return false;
+    }
     for (const char *c = choices; c != NULL; c = strchr(c, '|')) {
         c += *c == '|';
         if (strncmp(c, value, size) == 0 && (c[size] == '|' || c[size] == '\0') && size > 0) {
@@ -254,6 +260,16 @@ static dh_status take_defaults(dh_options *options)
     return DH_OK;
 }
 
+static bool is_command(const char *name)
+{
+    for (int c = 0; c < DH_COMMAND_COUNT; c++) {
+        if (strcmp(dh_command_table[c].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static char *trim(char *text)
 {
     text += strspn(text, " \t");
@@ -277,6 +293,9 @@ static dh_status take_file_line(dh_options *options, const char *where, char *li
             return dh_error(DH_USAGE, "%s: a section is [command]: %s", where, line);
         }
         *close = '\0';
+        if (!is_command(line + 1)) {
+            return dh_error(DH_USAGE, "%s: there is no command %s", where, line + 1);
+        }
         *here = strcmp(line + 1, dh_command_table[options->command].name) == 0;
         return DH_OK;
     }
@@ -300,11 +319,19 @@ dh_status dh_options_read_file(dh_options *options, const char *path)
 {
     enum { FILE_SIZE_MAX = 1 << 20 };
     dh_buffer text = {0};
-    DH_TRY(dh_file_read_all(path, FILE_SIZE_MAX, &text));
-    dh_status status = dh_buffer_append(&text, "", 1);
+    dh_status status = dh_file_read_all(path, FILE_SIZE_MAX, &text);
+    if (status == DH_OK) {
+        status = dh_buffer_append(&text, "", 1);
+    }
+    if (status == DH_OK && strlen((const char *)text.data) + 1 != text.size) {
+        status = dh_error(DH_USAGE, "%s: a configuration is a text file, but this one has NUL bytes", path);
+    }
     bool here = true;
     unsigned number = 0;
     char *rest = (char *)text.data;
+    if (status == DH_OK && strncmp(rest, "\xEF\xBB\xBF", 3) == 0) { /* a byte order mark */
+        rest += 3;
+    }
     while (status == DH_OK && rest != NULL && *rest != '\0') {
         char *line = rest;
         char *end = strchr(line, '\n');

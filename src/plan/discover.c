@@ -22,7 +22,7 @@ typedef struct folder_chain {
 
 typedef struct file_finder {
     dh_found *found;
-    const char *exclude_prefix;
+    char *own_output; /* canonical; NULL: none */
 } file_finder;
 
 void dh_found_free(dh_found *found)
@@ -94,6 +94,23 @@ static dh_status add_loose(file_finder *finder, const char *path, const struct s
     return add_file(finder, full, 0, (uint64_t)facts->st_size, true);
 }
 
+/* The files of a run that writes its result to `output`, and no others: its neighbours are corpus. */
+static bool is_own_output(const char *output, const char *path)
+{
+    static const char *const suffix[] = {"", ".partial", ".run.json", ".run.json.tmp", ".quarantine.jsonl"};
+    static const char checkpoint[] = ".ckpt/";
+    const size_t size = output != NULL ? strlen(output) : 0;
+    if (size == 0 || strncmp(path, output, size) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof suffix / sizeof *suffix; i++) {
+        if (strcmp(path + size, suffix[i]) == 0) {
+            return true;
+        }
+    }
+    return strncmp(path + size, checkpoint, sizeof checkpoint - 1) == 0;
+}
+
 static dh_status walk(file_finder *finder, char *path, size_t base_size, const folder_chain *parent);
 
 static dh_status walk_entry(file_finder *finder, char *path, size_t base_size, const folder_chain *chain)
@@ -119,8 +136,7 @@ static dh_status walk_entry(file_finder *finder, char *path, size_t base_size, c
         dh_warning("%s: neither a file nor a folder, left out", path);
         return DH_OK;
     }
-    if (finder->exclude_prefix != NULL &&
-        strncmp(path, finder->exclude_prefix, strlen(finder->exclude_prefix)) == 0) {
+    if (is_own_output(finder->own_output, path)) {
         return DH_OK;
     }
     return add_file(finder, path, base_size, (uint64_t)facts.st_size, false);
@@ -202,8 +218,13 @@ static dh_status add_glob(file_finder *finder, const char *pattern)
 static dh_status add_list(file_finder *finder, const char *list)
 {
     dh_buffer text = {0};
-    DH_TRY(dh_file_read_all(list, UINT64_MAX, &text));
-    dh_status status = dh_buffer_append(&text, "\n", 2); /* a line end, and a NUL */
+    dh_status status = dh_file_read_all(list, UINT64_MAX, &text);
+    if (status == DH_OK) {
+        status = dh_buffer_append(&text, "\n", 2); /* a line end, and a NUL */
+    }
+    if (status == DH_OK && strlen((const char *)text.data) + 1 != text.size) {
+        status = dh_error(DH_USAGE, "%s: a list has one path a line, but this one has NUL bytes", list);
+    }
     char *rest = (char *)text.data;
     while (status == DH_OK && *rest != '\0') {
         char *end = strchr(rest, '\n');
@@ -279,9 +300,20 @@ static dh_status name_file(dh_found_file *file)
     return DH_OK;
 }
 
+/* Of a file that was found twice, the one with the longer name (less of the path is left out) comes first,
+ * so that the order of the inputs does not matter. */
 static int compare_paths(const void *a, const void *b)
 {
-    return strcmp(((const dh_found_file *)a)->path, ((const dh_found_file *)b)->path);
+    const dh_found_file *left = a;
+    const dh_found_file *right = b;
+    const int paths = strcmp(left->path, right->path);
+    if (paths != 0) {
+        return paths;
+    }
+    if (left->loose != right->loose) {
+        return left->loose ? 1 : -1;
+    }
+    return left->base_size < right->base_size ? -1 : left->base_size > right->base_size;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -325,12 +357,34 @@ static const dh_found_file *first_collision(const dh_found *found)
     return NULL;
 }
 
+/* Folders are walked by their canonical paths, so the output must be known by its own. */
+static dh_status find_own_output(const char *output, file_finder *finder)
+{
+    void *memory = NULL;
+    DH_TRY(dh_allocate(PATH_MAX, 1, "a path", &memory));
+    const dh_status status = canonical(output, memory);
+    if (status != DH_OK) {
+        free(memory);
+        return status;
+    }
+    finder->own_output = memory;
+    return DH_OK;
+}
+
+static dh_status add_inputs(char *const *input, size_t input_count, const char *output, dh_found *out)
+{
+    file_finder finder = {.found = out};
+    dh_status status = output != NULL ? find_own_output(output, &finder) : DH_OK;
+    for (size_t i = 0; i < input_count && status == DH_OK; i++) {
+        status = add_input(&finder, input[i]);
+    }
+    free(finder.own_output);
+    return status;
+}
+
 dh_status dh_discover(char *const *input, size_t input_count, const char *exclude_prefix, dh_found *out)
 {
-    file_finder finder = {.found = out, .exclude_prefix = exclude_prefix};
-    for (size_t i = 0; i < input_count; i++) {
-        DH_TRY(add_input(&finder, input[i]));
-    }
+    DH_TRY(add_inputs(input, input_count, exclude_prefix, out));
     if (out->count == 0) {
         return dh_error(DH_USAGE, "no source: the inputs hold no file");
     }

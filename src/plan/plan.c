@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 enum {
-    COMPRESSED_WEIGHT = 4 /* a compressed byte counts as so many in a run of small sources */
+    COMPRESSED_WEIGHT = 4, /* a compressed byte counts as so many in a run of small sources */
+    SOURCE_WEIGHT = 2048   /* and a source, to open it and to keep its sums, as so many bytes */
 };
 
 /* ---- cutting into work ------------------------------------------------------------------------------- */
@@ -62,7 +63,7 @@ static bool is_small(const group_list *list, uint32_t source)
 static uint64_t weight(const dh_found_file *file)
 {
     const bool suffixed = dh_name_without_compression(file->path) != strlen(file->path);
-    return file->size * (suffixed ? COMPRESSED_WEIGHT : 1);
+    return SOURCE_WEIGHT + file->size * (suffixed ? COMPRESSED_WEIGHT : 1);
 }
 
 static dh_status cut(group_list *list, dh_format format)

@@ -11,7 +11,8 @@
 typedef struct dh_plan_options {
     dh_format format;
     uint64_t segment_size;      /* a multiple of DH_CONTENT_BLOCK */
-    const char *exclude_prefix; /* files whose path begins so are left out of folders (the run's own output); NULL: none */
+    const char *exclude_prefix; /* the run's own result, in a folder that exists: it and the files that the run
+                                   writes beside it are left out of folders; NULL: none */
 } dh_plan_options;
 
 /* One input file. Strings are offsets into the block (dh_plan_string). */

@@ -342,16 +342,34 @@ static dh_status decode(dh_stream *stream, uint8_t *out, size_t size, size_t *go
     return DH_OK;
 }
 
-/* Decodes the first bytes and looks whether they are compressed themselves. */
-static dh_status head_read(dh_stream *stream)
+/* Tells from the first decoded bytes whether they are compressed themselves: then nothing is handed out. */
+static bool is_nested(dh_stream *stream, const uint8_t *bytes, size_t size)
 {
-    DH_TRY(decode(stream, stream->head, HEAD_SIZE, &stream->head_size));
     stream->began = true;
-    if (dh_compression_detect(stream->head, stream->head_size) != DH_COMPRESSION_NONE) {
-        stream->report.damage = DH_STREAM_NESTED;
-        stream->head_size = 0;
-        stream->ended = true;
+    if (dh_compression_detect(bytes, size < HEAD_SIZE ? size : HEAD_SIZE) == DH_COMPRESSION_NONE) {
+        return false;
     }
+    stream->report.damage = DH_STREAM_NESTED;
+    stream->ended = true;
+    return true;
+}
+
+/* The first read of a compressed file. One that is too small to see what the bytes are keeps them in the
+ * head. */
+static dh_status first_read(dh_stream *stream, uint8_t *out, size_t size, size_t *got)
+{
+    const bool is_small = size < HEAD_SIZE;
+    uint8_t *to = is_small ? stream->head : out;
+    size_t done;
+    DH_TRY(decode(stream, to, is_small ? HEAD_SIZE : size, &done));
+    if (is_nested(stream, to, done)) {
+        done = 0;
+    }
+    if (is_small) {
+        stream->head_size = done;
+        done = 0;
+    }
+    *got = done;
     return DH_OK;
 }
 
@@ -360,17 +378,20 @@ dh_status dh_stream_read(dh_stream *stream, uint8_t *out, size_t size, size_t *g
     if (size == 0) {
         return dh_error(DH_INTERNAL, "%s: a read of 0 bytes", stream->input.path);
     }
+    size_t done = 0;
     if (!stream->began && !stream->ended) {
-        DH_TRY(head_read(stream));
+        DH_TRY(first_read(stream, out, size, &done));
     }
-    size_t done = stream->head_size - stream->head_given;
-    done = done < size ? done : size;
-    memcpy(out, stream->head + stream->head_given, done);
+    const size_t held = stream->head_size - stream->head_given;
+    if (held > 0) {
+        done = held < size ? held : size;
+        memcpy(out, stream->head + stream->head_given, done);
+        stream->head_given += done;
+    }
     size_t more = 0;
     if (done < size) {
         DH_TRY(decode(stream, out + done, size - done, &more));
     }
-    stream->head_given += done;
     done += more;
     stream->bytes_out += done;
     *got = done;

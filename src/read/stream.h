@@ -27,10 +27,10 @@ const char *dh_compression_name(dh_compression compression);  /* "plain", "gzip"
 bool dh_compression_is_supported(dh_compression compression); /* in this build */
 
 /* Damage of a compressed file. The bytes decoded before it are delivered first; of several damages, the first
- * is told. After a wrong checksum, the following members and frames are read too. The damage does not
- * depend on the library that inflates, nor on the sizes of the reads, and nor do the bytes, with one
- * exception: behind a block of deflate data whose codes are invalid, ISA-L may have decoded some nonsense
- * before it or the checksum told. */
+ * is told.After a wrong checksum, the following members and frames are read too. The damage does not
+ * depend on the library that inflates, nor on the sizes of the reads. Nor do the bytes, with one exception:
+ * ISA-L decodes nonsense where zlib sees that the codes of a block are invalid, and what earlier reads than
+ * the one that finds it out have handed out cannot be taken back. */
 typedef enum dh_stream_damage {
     DH_STREAM_INTACT = 0,
     DH_STREAM_TRUNCATED,        /* the file ends inside a member or frame */

@@ -51,10 +51,9 @@ dh_status dh_pipeline_create(const dh_settings *settings, dh_chunk_taker *take, 
     pipeline->take = take;
     pipeline->take_context = context;
     pipeline->sink.token_limit = settings->token_limit;
-    const dh_prefix_set *prefixes = settings->lexicons != NULL ? dh_lexicons_prefixes(settings->lexicons) : NULL;
     dh_status status = dh_record_reader_create(&settings->records, &pipeline->reader);
     if (status == DH_OK) {
-        status = dh_tokenizer_create(settings->token_mode, prefixes, &pipeline->tokenizer);
+        status = dh_tokenizer_create(settings->token_mode, NULL, &pipeline->tokenizer);
     }
     if (status == DH_OK) {
         status = dh_chunk_create(&settings->schema, &pipeline->chunk);
@@ -337,21 +336,29 @@ static dh_status take_id(dh_pipeline *pipeline, const dh_json_value *value)
     return status;
 }
 
-static uint16_t language_of(const dh_pipeline *pipeline, const dh_json_value *value, uint64_t first_token)
+/* The language that the record or --lang names, else DH_LANGUAGE_UNKNOWN: there will be a vote. */
+static uint16_t named_language(const dh_pipeline *pipeline, const dh_json_value *value)
 {
-    const dh_settings *settings = pipeline->settings;
     uint16_t language = DH_LANGUAGE_UNKNOWN;
     if (value->kind == DH_JSON_STRING && !value->has_escapes) {
         language = dh_language_parse(value->text, value->size);
     }
-    if (language == DH_LANGUAGE_UNKNOWN) {
-        language = settings->default_language;
+    return language != DH_LANGUAGE_UNKNOWN ? language : pipeline->settings->default_language;
+}
+
+/* Prefixes are looked for in the document's own lexicon only, once its language is known; before a vote
+ * in all of them. */
+static dh_status tokenize(dh_pipeline *pipeline, const uint8_t *text, uint64_t size, uint16_t language)
+{
+    const dh_lexicons *lexicons = pipeline->settings->lexicons;
+    const dh_prefix_set *prefixes = NULL;
+    if (lexicons != NULL && language == DH_LANGUAGE_UNKNOWN) {
+        prefixes = dh_lexicons_prefixes(lexicons, DH_LEXICONS_MAX);
+    } else if (lexicons != NULL && dh_lexicons_find(lexicons, language) != DH_NO_LEXICON) {
+        prefixes = dh_lexicons_prefixes(lexicons, dh_lexicons_find(lexicons, language));
     }
-    if (language == DH_LANGUAGE_UNKNOWN && settings->lexicons != NULL) {
-        language = dh_lexicons_vote(settings->lexicons, pipeline->sink.token + first_token,
-                                    pipeline->sink.token_count - first_token);
-    }
-    return language;
+    dh_tokenizer_set_prefixes(pipeline->tokenizer, prefixes);
+    return dh_tokenize(pipeline->tokenizer, text, size, &pipeline->sink);
 }
 
 /* Sets the engine's columns of the document that was just added to the batch. */
@@ -402,14 +409,18 @@ static dh_status add_document(dh_pipeline *pipeline, const dh_record *record)
     }
     const uint64_t first_hit = pipeline->sink.prefix_hit_count;
     const uint8_t *text = giant ? pipeline->text_elsewhere : pipeline->text.data + pipeline->text.size;
-    const dh_status status = dh_tokenize(pipeline->tokenizer, text, size, &pipeline->sink);
+    uint16_t language = named_language(pipeline, &record->value[DH_FIELD_LANG]);
+    const dh_status status = tokenize(pipeline, text, size, language);
     if (status == DH_BAD_DATA) {
         pipeline->text_elsewhere = NULL;
         return add_bad(pipeline, record, DH_REASON_TOO_MANY_TOKENS);
     }
     DH_TRY(status);
     const uint64_t text_start = giant ? 0 : pipeline->text.size;
-    const uint16_t language = language_of(pipeline, &record->value[DH_FIELD_LANG], first_token);
+    if (language == DH_LANGUAGE_UNKNOWN && pipeline->settings->lexicons != NULL) {
+        language = dh_lexicons_vote(pipeline->settings->lexicons, pipeline->sink.token + first_token,
+                                    pipeline->sink.token_count - first_token);
+    }
     pipeline->text_offset[d] = text_start;
     pipeline->text_offset[d + 1] = text_start + size;
     pipeline->token_offset[d] = first_token;
@@ -459,6 +470,9 @@ dh_status dh_pipeline_source(dh_pipeline *pipeline, uint32_t number, const char 
                              uint64_t begin, uint64_t end)
 {
     pipeline->source = number;
+    if (pipeline->chunk->part_count >= PARTS_MAX) { /* of sources without a document, too */
+        DH_TRY(flush_chunk(pipeline));
+    }
     DH_TRY(dh_record_reader_open(pipeline->reader, path, name, begin, end));
     double time = dh_seconds();
     for (;;) {

@@ -570,6 +570,11 @@ dh_status dh_tokenize_visit(dh_tokenizer *tokenizer, const uint8_t *text, size_t
     return status;
 }
 
+void dh_tokenizer_set_prefixes(dh_tokenizer *tokenizer, const dh_prefix_set *prefixes)
+{
+    tokenizer->prefixes = prefixes;
+}
+
 dh_status dh_tokenizer_create(dh_token_mode mode, const dh_prefix_set *prefixes, dh_tokenizer **out)
 {
     void *memory = NULL;

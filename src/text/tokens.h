@@ -53,6 +53,9 @@ typedef struct dh_tokenizer dh_tokenizer;
 
 /* prefixes may be NULL; it is only read and must outlive the tokeniser. Errors: DH_NO_MEMORY. */
 dh_status dh_tokenizer_create(dh_token_mode mode, const dh_prefix_set *prefixes, dh_tokenizer **out);
+/* From the next document on, other prefixes are looked for; NULL: none. */
+void dh_tokenizer_set_prefixes(dh_tokenizer *tokenizer, const dh_prefix_set *prefixes);
+
 void dh_tokenizer_free(dh_tokenizer *tokenizer);
 
 /* Appends the tokens of one document (well-formed UTF-8, of any size; working memory does not grow with

@@ -842,6 +842,7 @@ static void test_unsupported(void **state)
     expect_bytes(&file, DH_STREAM_UNSUPPORTED, &nothing);
     reading r = file_read(NULL, 10);
     assert_int_equal(r.compression, DH_COMPRESSION_XZ);
+    dh_buffer_free(&r.bytes);
     dh_buffer_free(&file);
 }
 

@@ -1,0 +1,333 @@
+"""Shared by the tests of this folder: runs the program, makes texts, reads results.
+
+Environment (set by CMake): DHATU, the program; MPIEXEC, the launcher. Python 3.9 and its standard library;
+results are read by h5py where it is there, else by h5dump.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+SKIPPED = 77
+MEBIBYTE = 1 << 20
+
+
+def skip(message):
+    print("skipped:", message)
+    sys.exit(SKIPPED)
+
+
+def program():
+    path = os.environ.get("DHATU") or (sys.argv[1] if len(sys.argv) > 1 else "")
+    if not os.access(path, os.X_OK):
+        skip("no program: set DHATU to the path of dhatu")
+    return path
+
+
+def launcher():
+    path = shutil.which(os.environ.get("MPIEXEC") or "mpirun")
+    if path is None:
+        skip("no mpirun: set MPIEXEC")
+    return path
+
+
+def mpi_command(ranks):
+    """What starts `ranks` ranks, however many cores there are."""
+    command = [launcher()]
+    if "Open MPI" in launcher_version() or "OpenRTE" in launcher_version():
+        command += ["--oversubscribe", "--bind-to", "none"]
+        if os.geteuid() == 0:
+            command.append("--allow-run-as-root")
+    return command + ["-n", str(ranks)]
+
+
+def launcher_version(known=[]):
+    if not known:
+        done = subprocess.run([launcher(), "--version"], capture_output=True, text=True, check=False)
+        known.append(done.stdout + done.stderr)
+    return known[0]
+
+
+def environment(extra=None):
+    result = {k: v for k, v in os.environ.items() if not k.startswith("DHATU_") or k == "DHATU_DATA"}
+    result.update(
+        HWLOC_COMPONENTS="-opencl",  # mpirun's own start: PoCL's plug-in takes signals away
+        OMPI_ALLOW_RUN_AS_ROOT="1",
+        OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+        OMPI_MCA_mpi_yield_when_idle="1",
+        OMPI_MCA_btl_base_warn_component_unused="0",
+        TMPDIR=tempfile.gettempdir(),
+    )
+    result.update(extra or {})
+    return result
+
+
+class Outcome:
+    def __init__(self, command, code, out, err, seconds, timed_out):
+        self.command, self.code, self.out, self.err = command, code, out, err
+        self.seconds, self.timed_out = seconds, timed_out
+
+    def tail(self, lines=6):
+        return "\n      ".join([" ".join(self.command)] + self.err.strip().splitlines()[-lines:])
+
+    def errors(self):
+        return [line for line in self.err.splitlines() if "dhatu" in line and "error:" in line]
+
+
+def start(arguments, ranks=0, **options):
+    """Starts dhatu in a process group of its own. ranks=0: without mpirun."""
+    command = (mpi_command(ranks) if ranks else []) + [program()] + [str(a) for a in arguments]
+    options["env"] = environment(options.pop("env", None))
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                            start_new_session=True, **options)
+
+
+def finish(process, limit):
+    began = time.monotonic()
+    timed_out = False
+    try:
+        out, err = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        children = ranks_of(process.pid)
+        for pid in children:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+    return Outcome(process.args, process.returncode, out, err, time.monotonic() - began, timed_out)
+
+
+def run(arguments, ranks=0, limit=60, **options):
+    """Runs dhatu to its end; more than `limit` seconds is a hang, told by timed_out."""
+    return finish(start(arguments, ranks, **options), limit)
+
+
+def ranks_of(launcher_pid):
+    """The pids of dhatu below mpirun, in the order in which they were started."""
+    parents = {}
+    names = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", encoding="latin-1") as file:
+                text = file.read()
+        except OSError:
+            continue
+        name, rest = text[text.index("(") + 1:].rsplit(")", 1)
+        if rest.split()[0] != "Z":
+            parents[int(entry)] = int(rest.split()[1])
+            names[int(entry)] = name
+    found = []
+    for pid in parents:
+        above = pid
+        while above in parents and above != launcher_pid:
+            above = parents[above]
+        if above == launcher_pid and pid != launcher_pid and names[pid] == os.path.basename(program())[:15]:
+            found.append(pid)
+    return sorted(found)
+
+
+class Checks:
+    """Collects failures, so that one run tells all of them."""
+
+    def __init__(self):
+        self.failures, self.done, self.notes = [], 0, []
+        self.began = time.monotonic()
+
+    def that(self, condition, message, outcome=None):
+        self.done += 1
+        if not condition:
+            self.fail(message, outcome)
+        return bool(condition)
+
+    def equal(self, got, wanted, message, outcome=None):
+        return self.that(got == wanted, f"{message}: {got!r} instead of {wanted!r}", outcome)
+
+    def fail(self, message, outcome=None):
+        if outcome is not None:
+            message += "\n      " + outcome.tail()
+        self.failures.append(message)
+        print("FAILED:", message, flush=True)
+
+    def ended(self, outcome, code, message):
+        """The run ended by itself with one of the codes (a number or several)."""
+        codes = code if isinstance(code, (tuple, list)) else (code,)
+        if outcome.timed_out:
+            self.done += 1
+            self.fail(f"{message}: hangs", outcome)
+            return False
+        return self.that(outcome.code in codes, f"{message}: exit code {outcome.code} instead of "
+                         f"{' or '.join(map(str, codes))}", outcome)
+
+    def note(self, message):
+        self.notes.append(message)
+        print("note:", message, flush=True)
+
+    def exit(self):
+        print(f"{self.done} checks, {len(self.failures)} failed, {time.monotonic() - self.began:.1f} s")
+        sys.exit(1 if self.failures else 0)
+
+
+@contextlib.contextmanager
+def folder():
+    path = tempfile.mkdtemp(prefix="dhatu-test-")
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write(path, data):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(data)
+    return path
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(MEBIBYTE), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def run_report(output):
+    with open(output + ".run.json", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def peak_memory(output):
+    """Bytes of the largest rank."""
+    return max(figures["memory_bytes"] for figures in run_report(output)["rank_figures"])
+
+
+def quarantine(output):
+    with open(output + ".quarantine.jsonl", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+# ---- texts -------------------------------------------------------------------------------------------------
+
+SENTENCES = {
+    "en": (
+        "The keeper of the lighthouse wrote down every ship that passed, and gave each a kinder name.",
+        "She loved the old orchard, but nobody had dared to prune it since the angry winter of the flood.",
+        "Do not trust the first answer; measure twice, then cut, then measure what you have cut.",
+        "It wasn't fear that kept them awake, it was the laughter coming from the empty kitchen.",
+        "A hero in the morning is only a tired man in the evening, and he knows it well.",
+        "Peace came to the valley as snow does: silently, and everywhere at once.",
+        "The engineers were surprised that a bridge so ugly could be admired by so many tourists.",
+        "Nothing disgusted the cook more than pity, unless it was cold soup.",
+    ),
+    "fr": (
+        "Le gardien du phare notait chaque navire qui passait, et leur donnait un nom plus doux.",
+        "Elle aimait le vieux verger, mais personne n'avait osé le tailler depuis l'hiver de la colère.",
+        "L'été dernier, la mer était si calme que les enfants croyaient marcher dessus.",
+        "Ce n'est pas la peur qui les tenait éveillés, c'était le rire venu de la cuisine vide.",
+        "Où que tu ailles, la paix t'attend derrière une porte que tu n'as pas encore poussée.",
+        "Les ingénieurs s'étonnaient qu'un pont aussi laid fût admiré par tant de voyageurs.",
+    ),
+    "xx": (
+        "Der Leuchtturmwärter schrieb jedes Schiff auf, und über die größten staunte er sehr.",
+        "Ο φύλακας του φάρου έγραφε κάθε πλοίο που περνούσε, ΚΑΙ ΤΟΥΣ ΕΔΙΝΕ ΟΝΟΜΑΤΑ.",
+        "灯台の番人は通り過ぎる船をすべて書き留めた。ﾊﾝｶｸ も ある。",
+        "كان حارس المنارة يكتب اسم كل سفينة تمر من هنا.",
+        "İstanbul'da deniz feneri bekçisi her gemiyi yazardı; ﬁne ﬂow №5 Ⅷ x².",
+        "Emoji \U0001F468\u200D\U0001F469\u200D\U0001F467 and \U0001D4D1\U0001D4F8\U0001D4F5\U0001D4ED, e\u0301 against \u00e9, ẞ ſ K Å.",
+    ),
+}
+
+
+def sentences(rng, count, language="en"):
+    return " ".join(rng.choice(SENTENCES[language]) for _ in range(count))
+
+
+def record(rng, number, count=None, **more):
+    """A JSON line: mixed languages, escapes now and then, no line end."""
+    language = rng.choices(("en", "fr", "xx"), (5, 3, 1))[0]
+    text = sentences(rng, count or rng.randint(1, 12), language)
+    if rng.random() < 0.1:
+        text += '\n\t"' + sentences(rng, 1, language) + '"'
+    fields = {"id": f"doc-{number:06d}", "text": text}
+    if language != "xx" and rng.random() < 0.5:
+        fields["lang"] = language
+    fields.update(more)
+    return json.dumps(fields, ensure_ascii=rng.random() < 0.3).encode()
+
+
+def records(seed, count, size=None):
+    """`count` JSON lines as bytes; the same for the same seed."""
+    rng = random.Random(seed)
+    return b"".join(record(rng, i, size) + b"\n" for i in range(count))
+
+
+# ---- results -----------------------------------------------------------------------------------------------
+
+
+def dump(path, dataset):
+    """The values of a dataset by h5dump: numbers, or texts."""
+    done = subprocess.run(["h5dump", "-y", "-w", "0", "-d", dataset, path], capture_output=True, text=True,
+                          check=True, errors="replace")
+    body = done.stdout[done.stdout.index("DATA {") + 6:done.stdout.rindex("}\n}\n}")]
+    if "H5T_STRING" in done.stdout[:done.stdout.index("DATASPACE")]:
+        texts = re.findall(r'"((?:[^"\\]|\\.)*)"', body)
+        return [re.sub(r"(\\000)+$", "", text) for text in texts]
+    return [float(v) if "." in v else int(v) for v in re.findall(r"-?[\d.]+(?:e[-+]?\d+)?", body)]
+
+
+class Result:
+    """What the tests read of a result."""
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            import h5py
+        except ImportError:
+            h5py = None
+        self.file = h5py.File(path, "r") if h5py is not None else None
+        if self.file is None and shutil.which("h5dump") is None:
+            skip("neither h5py nor h5dump (hdf5-tools) is here to read the result")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        if self.file is not None:
+            self.file.close()
+
+    def values(self, dataset):
+        if self.file is None:
+            return dump(self.path, dataset)
+        return [v.decode("utf-8").rstrip("\0") if isinstance(v, bytes) else v for v in self.file[dataset][...].tolist()]
+
+    def sources(self):
+        """Name -> {documents, records, bytes, bad}."""
+        names = self.values("uns/dhatu/sources/_index")
+        columns = {c: self.values("uns/dhatu/sources/" + c) for c in ("documents", "records", "bytes", "bad")}
+        return {name: {c: columns[c][i] for c in columns} for i, name in enumerate(names)}
+
+    def quality(self):
+        """Reason (and document, blank) -> (records, bytes)."""
+        names = self.values("uns/dhatu/quality/_index")
+        return dict(zip(names, zip(self.values("uns/dhatu/quality/records"), self.values("uns/dhatu/quality/bytes"))))
+
+
+def can_read_results():
+    try:
+        import h5py  # noqa: F401
+    except ImportError:
+        if shutil.which("h5dump") is None:
+            skip("neither h5py nor h5dump (hdf5-tools) is here to read results")
