@@ -9,12 +9,19 @@
 #include "base/log.h"
 
 #include <bzlib.h>
-#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* In an invalid block the library may forget what it wrote in the same call. So that what comes out does not
+ * depend on the sizes of the reads, it always writes to a buffer of this size. */
+enum { MADE_SIZE = 32 << 10 };
 
 typedef struct bzip2_state {
     bz_stream stream;
     bool in_stream;
+    bool failed;
+    size_t made_size, made_given;
+    uint8_t made[MADE_SIZE];
 } bzip2_state;
 
 static void bzip2_destroy(void *memory)
@@ -57,23 +64,23 @@ static dh_status stream_begin(bzip2_state *bzip2, dh_input *input, dh_stream_rep
     return DH_OK;
 }
 
-static dh_status stream_decode(bzip2_state *bzip2, dh_input *input, uint8_t *out, size_t size, size_t *got,
-                               dh_stream_report *report)
+/* Fills the empty buffer as far as it goes. */
+static dh_status stream_decode(bzip2_state *bzip2, dh_input *input, dh_stream_report *report)
 {
     DH_TRY(dh_input_need(input, 1));
     const bool no_more_input = input->left == 0;
     bz_stream *stream = &bzip2->stream;
     stream->next_in = (char *)input->at;
     stream->avail_in = (unsigned)input->left;
-    const unsigned room = size < INT_MAX ? (unsigned)size : INT_MAX;
-    stream->next_out = (char *)out;
-    stream->avail_out = room;
+    stream->next_out = (char *)bzip2->made;
+    stream->avail_out = MADE_SIZE;
     const int code = BZ2_bzDecompress(stream);
     dh_input_take(input, (ptrdiff_t)(input->left - stream->avail_in));
-    *got = room - stream->avail_out;
+    bzip2->made_size = MADE_SIZE - stream->avail_out;
+    bzip2->made_given = 0;
     switch (code) {
     case BZ_OK:
-        if (*got == 0 && no_more_input) {
+        if (bzip2->made_size == 0 && no_more_input) {
             dh_report_damage(report, DH_STREAM_TRUNCATED);
             return DH_END;
         }
@@ -86,7 +93,8 @@ static dh_status stream_decode(bzip2_state *bzip2, dh_input *input, uint8_t *out
         return dh_error(DH_NO_MEMORY, "out of memory for a block of bzip2");
     default: /* also a wrong checksum: the library does not tell them apart */
         dh_report_damage(report, DH_STREAM_CORRUPT);
-        return DH_END;
+        bzip2->failed = true;
+        return DH_OK;
     }
 }
 
@@ -95,13 +103,20 @@ static dh_status bzip2_read(void *state, dh_input *input, uint8_t *out, size_t s
 {
     bzip2_state *bzip2 = state;
     *got = 0;
-    while (*got == 0) {
+    while (bzip2->made_given == bzip2->made_size) {
+        if (bzip2->failed) {
+            return DH_END;
+        }
         if (bzip2->in_stream) {
-            DH_TRY(stream_decode(bzip2, input, out, size, got, report));
+            DH_TRY(stream_decode(bzip2, input, report));
         } else {
             DH_TRY(stream_begin(bzip2, input, report));
         }
     }
+    const size_t held = bzip2->made_size - bzip2->made_given;
+    *got = held < size ? held : size;
+    memcpy(out, bzip2->made + bzip2->made_given, *got);
+    bzip2->made_given += *got;
     return DH_OK;
 }
 

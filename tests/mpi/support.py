@@ -77,15 +77,19 @@ class Outcome:
         self.seconds, self.timed_out = seconds, timed_out
 
     def tail(self, lines=6):
-        return "\n      ".join([" ".join(self.command)] + self.err.strip().splitlines()[-lines:])
+        return "\n      ".join([" ".join(self.command[4:])] + self.err.strip().splitlines()[-lines:])
 
     def errors(self):
         return [line for line in self.err.splitlines() if "dhatu" in line and "error:" in line]
 
 
 def start(arguments, ranks=0, **options):
-    """Starts dhatu in a process group of its own. ranks=0: without mpirun."""
+    """Starts dhatu in a process group of its own. ranks=0: without mpirun.
+
+    The shell in between forks: a process that Python starts itself inherits Python's peak of memory, and then
+    its ru_maxrss is no figure of its own. A death by signal N is exit code 128 + N."""
     command = (mpi_command(ranks) if ranks else []) + [program()] + [str(a) for a in arguments]
+    command = ["/bin/sh", "-c", '"$@"; exit $?', "sh"] + command
     options["env"] = environment(options.pop("env", None))
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
                             start_new_session=True, **options)

@@ -49,7 +49,7 @@ SENTENCES = {
     "km": ["\u1797\u17b6\u179f\u17b6\u1781\u17d2\u1798\u17c2\u179a \u1796\u17b7\u178f", "\u0e9e\u0eb2\u0eaa\u0eb2\u0ea5\u0eb2\u0ea7 \u1019\u103c\u1014\u103a\u1019\u102c"],
     "ar": [
         "\u0644\u0645 \u064a\u0643\u0646 \u0627\u0644\u0628\u064e\u0627\u0628\u064f \u0645\u0641\u062a\u0648\u062d\u064b\u0627\u060c \u0644\u0643\u0646\u0651\u0647 \u062f\u062e\u0644.",
-        "\ufef3\ufe8e\ufedf\ufefe \u0661\u0662\u0663 \ufdfa",
+        "\ufef3\ufe8e\ufedf\ufef0 \u0661\u0662\u0663 \ufdfa",
     ],
     "zh": ["\u6211\u4eec\u660e\u5929\u4e0d\u80fd\u53bb\uff0c\u56e0\u4e3a\u5929\u6c14\u4e0d\u597d\u3002"],
     "ko": ["\uc624\ub298\uc740 \ub0a0\uc528\uac00 \uc88b\uc2b5\ub2c8\ub2e4. \u1112\u1161\u11ab\u1100\u1173\u11af"],
@@ -242,7 +242,7 @@ def densities():
     yield None, "guerre pas jamais"
 
 
-def make(folder, seed=1, documents=700):
+def make(folder, seed=1, documents=5000):
     maker = Maker(folder, seed, documents)
     choose = maker.random.choice
     maker.write("mixed.jsonl", maker.jsonl(documents // 2))
@@ -300,7 +300,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--documents", type=int, default=700)
+    parser.add_argument("--documents", type=int, default=5000)
     options = parser.parse_args()
     make(options.folder, options.seed, options.documents)
     return 0

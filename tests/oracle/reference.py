@@ -336,7 +336,7 @@ def parse_language(tag):
 
 
 def _own_id(value, options):
-    """The id that a record names, or None."""
+    """(id that a record names, the same before it was cut), or None."""
     if isinstance(value, JsonNumber):
         data = value.raw
     elif isinstance(value, JsonString):
@@ -346,14 +346,14 @@ def _own_id(value, options):
     if not data:
         return None
     data = re.sub(rb"[\x00-\x1f\x7f]", b" ", data)
-    data = repair(data)[0].encode()
+    data = whole = repair(data)[0].encode()
     if len(data) > options.max_id:
         cut = options.max_id - 17
         while data[cut] & 0xC0 == 0x80:
             cut -= 1
         hashed = xxh3_64(data)
         data = data[:cut] + (b"_%016x" % hashed if hashed is not None else b"_" + b"?" * 16)
-    return data
+    return data, whole
 
 
 def _read_line(document, line, options):
@@ -456,15 +456,17 @@ def unique_ids(documents):
     """The ids of the result, as bytes, and how many were changed."""
     seen, ids, changed = set(), [], 0
     for row, document in enumerate(documents):
-        name = document.own_id
-        if name is None:
-            name = f"{document.source.name}#{document.record}".encode()
-        if name in seen or re.search(rb"#dup[0-9]+\Z", name):
+        if document.own_id is None:
+            name = whole = f"{document.source.name}#{document.record}".encode()
+        else:
+            name, whole = document.own_id
+        key = whole if name.endswith(b"_" + b"?" * 16) else name  # a hash that is not known stands for all of it
+        if key in seen or re.search(rb"#dup[0-9]+\Z", name):
             ids.append(name + b"#dup%d" % row)
             changed += 1
         else:
             ids.append(name)
-        seen.add(name)
+        seen.add(key)
     return ids, changed
 
 

@@ -8,10 +8,13 @@
 
 /* ---- resolving --------------------------------------------------------------------------------------- */
 
+static char program[] = "dhatu";
+
 /* Arguments behind "dhatu run", NULL at the end. */
 static dh_status resolve_run(const char *const *argument, dh_options *out)
 {
-    char *argv[32] = {"dhatu", "run"};
+    char run[] = "run";
+    char *argv[32] = {program, run};
     int argc = 2;
     for (; *argument != NULL; argument++) {
         argv[argc++] = (char *)(uintptr_t)*argument;
@@ -97,12 +100,13 @@ static void test_commands(void **state)
     (void)state;
     dh_options options;
     for (int c = 0; c < DH_COMMAND_COUNT; c++) {
-        char *argv[] = {"dhatu", (char *)(uintptr_t)dh_command_table[c].name};
+        char *argv[] = {program, (char *)(uintptr_t)dh_command_table[c].name};
         assert_ok(dh_options_resolve(2, argv, &options));
         assert_int_equal(options.command, c);
         dh_options_free(&options);
     }
-    char *unknown[] = {"dhatu", "walk"};
+    char walk[] = "walk";
+    char *unknown[] = {program, walk};
     support_capture_begin();
     const dh_status status = dh_options_resolve(2, unknown, &options);
     const dh_status none = dh_options_resolve(1, unknown, &options);
