@@ -23,6 +23,7 @@ import support
 
 MEMORY_MAX = 512 << 20
 DEPTH_MAX = 1024
+TOKENS_MAX = 8 << 20
 BLANK = re.compile(rb"[ \t\r]*\Z")
 
 # ---- the reference -------------------------------------------------------------------------------------------
@@ -51,7 +52,9 @@ def depth_of(line):
 def judge_line(line):
     """Why a line is no document (None: it is one), and whether its text needs repair."""
     if len(line) > 4 << 20:  # the giants that are made here: a flat object of texts without escapes
-        return (None if line[:1] == b"{" and line[-1:] == b"}" and line.count(b'"') % 4 == 0 else "json_syntax"), False
+        if line[:1] != b"{" or line[-1:] != b"}" or line.count(b'"') % 4 != 0:
+            return "json_syntax", False
+        return ("too_many_tokens" if line.count(b" ") >= TOKENS_MAX else None), False
     if line.strip(b"\0") == b"":
         return "nul_padding", False
     try:
@@ -233,6 +236,14 @@ def giant(head, unit, size, tail):
     return head + unit * ((size - len(head) - len(tail)) // len(unit)) + tail
 
 
+def bomb(unit):
+    """256 MiB in one line."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    parts = [packer.compress(b'{"id":"bomb","text":"')]
+    parts += [packer.compress(unit) for _ in range((256 << 20) // len(unit))]
+    return b"".join(parts + [packer.compress(b'"}\n'), packer.flush()])
+
+
 def mixed_encodings(lines):
     """Each UTF-16 line ends as editors on Windows would have it not: with 0A alone."""
     codecs = ("utf-8", "latin-1", "cp1252", "utf-16-le", "cp850", "utf-8")
@@ -253,10 +264,6 @@ def make_files():
                                                for i in range(400)))
     latin = [json.dumps({"id": f"l{i}", "text": "é " + support.sentences(rng, 2, "fr")}, ensure_ascii=False)
              for i in range(400)]
-    bomb = zlib.compressobj(6, zlib.DEFLATED, 31)
-    bomb_head, unit = b'{"id":"bomb","text":"', b"peace and war " * (1 << 16)
-    bomb_parts = [bomb.compress(bomb_head)] + [bomb.compress(unit) for _ in range((256 << 20) // len(unit))]
-    bomb_parts += [bomb.compress(b'"}\n'), bomb.flush()]
     pretty = json.dumps([json.loads(line) for line in lines[:40]], indent=2, ensure_ascii=False).encode()
     middle = [clean[i:i + 500] for i in range(0, len(clean), 500)]
     text = b'{"id":"s","text":"%s"}\n'
@@ -291,7 +298,7 @@ def make_files():
             text % b"after", 1, mtime=0), 3),
         "huge-word-8MiB.jsonl.gz": (gzip.compress(giant(b'{"id":"word","text":"', b"abcdefgh", 8 << 20, b'"}\n'), 1,
                                                   mtime=0), 1),
-        "gzip-bomb-256MiB.jsonl.gz": (b"".join(bomb_parts), 1),
+        "gzip-bomb-256MiB.jsonl.gz": (bomb(b"A" * 65536), 1),
         "mixed-encodings.jsonl": (mixed_encodings(lines[:300]), -1),
         "utf16le-bom.jsonl": (b"\xff\xfe" + clean.decode().encode("utf-16-le"), 0),
         "utf16be.jsonl": (clean.decode().encode("utf-16-be"), 0),
@@ -313,6 +320,7 @@ def make_files():
         "second-member-truncated.jsonl.gz": (packed + packed[:-300], -1),
         "second-member-bad-crc.jsonl.gz": (packed + flipped(packed, len(packed) - 6) + packed, 1200),
         "zeros-between.jsonl.gz": (packed + b"\0" * 100 + packed, 800),
+        "bomb-of-words.jsonl.gz": (bomb(b"peace and war " * 65536), 0),
         "one-byte.jsonl": (b"{", 0),
         "magic-only.jsonl.gz": (b"\x1f\x8b\x08\0\0\0\0\0\0\x03", 0),
         "nul-first.jsonl": (b"\0\n" + clean, 400),
@@ -330,6 +338,7 @@ REASONS = {
     "utf16le-bom.jsonl": {"source_utf16": 1},
     "cr-only.jsonl": {"json_syntax": 1},
     "nul-tail.jsonl": {"nul_padding": 1},
+    "bomb-of-words.jsonl.gz": {"too_many_tokens": 1},
     "magic-only.jsonl.gz": {"source_truncated": 1},
     "second-member-bad-crc.jsonl.gz": {"source_checksum": 1},
 }
