@@ -218,6 +218,9 @@ static void hash_new_bytes(dh_record_reader *reader, const uint8_t *bytes, uint6
         offset += before;
         size -= (size_t)before;
     }
+    if (offset >= reader->end) {
+        return; /* the rest of the range's last record belongs to the next range's hash */
+    }
     while (size > 0 && offset < reader->end) {
         const uint64_t index = offset / DH_CONTENT_BLOCK;
         const size_t in_block = (size_t)(offset % DH_CONTENT_BLOCK);
@@ -287,6 +290,15 @@ static dh_status make_room(dh_record_reader *reader)
     return DH_OK;
 }
 
+/* How much to ask for: behind the range only the rest of its last record is wanted. */
+static size_t read_size(const dh_record_reader *reader)
+{
+    const size_t room = reader->capacity - reader->filled;
+    const uint64_t place = reader->window_offset + reader->filled;
+    const uint64_t wanted = (place < reader->end ? reader->end - place : 0) + READ_SIZE_MIN;
+    return reader->end == UINT64_MAX || wanted > room ? room : (size_t)wanted;
+}
+
 /* Reads more bytes into the window. DH_END when the stream has no more. */
 static dh_status fill(dh_record_reader *reader)
 {
@@ -295,8 +307,8 @@ static dh_status fill(dh_record_reader *reader)
     }
     DH_TRY(make_room(reader));
     size_t got = 0;
-    const dh_status status = dh_stream_read(reader->stream, reader->window + reader->filled,
-                                            reader->capacity - reader->filled, &got);
+    const dh_status status =
+        dh_stream_read(reader->stream, reader->window + reader->filled, read_size(reader), &got);
     if (status == DH_END) {
         note_end(reader);
         return DH_END;

@@ -445,7 +445,7 @@ static dh_status add_record(dh_pipeline *pipeline, const dh_record *record)
 
 /* ---- sources ----------------------------------------------------------------------------------------- */
 
-static dh_status finish_source(dh_pipeline *pipeline)
+static dh_status finish_source(dh_pipeline *pipeline, uint64_t begin, uint64_t end)
 {
     const dh_source_facts facts = dh_record_reader_facts(pipeline->reader);
     dh_source_part *part = NULL;
@@ -462,7 +462,8 @@ static dh_status finish_source(dh_pipeline *pipeline)
     dh_content_hash_add(&hash, facts.hash);
     part->hash_low = hash.low;
     part->hash_high = hash.high;
-    pipeline->stats.file_bytes += facts.bytes_in;
+    /* A range reads a little of the next one: for the progress only its own bytes count. */
+    pipeline->stats.file_bytes += end == UINT64_MAX && begin == 0 ? facts.bytes_in : facts.bytes;
     return DH_OK;
 }
 
@@ -495,7 +496,7 @@ dh_status dh_pipeline_source(dh_pipeline *pipeline, uint32_t number, const char 
         time = dh_seconds();
         pipeline->stats.text_seconds += time - read - jobs;
     }
-    return finish_source(pipeline);
+    return finish_source(pipeline, begin, end);
 }
 
 dh_status dh_pipeline_finish_item(dh_pipeline *pipeline)

@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { OUT_MAX = 1 << 20 };
+enum { OUT_MAX = 1 << 18 };
 
 static void require(int condition)
 {

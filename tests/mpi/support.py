@@ -1,7 +1,7 @@
 """Shared by the tests of this folder: runs the program, makes texts, reads results.
 
 Environment (set by CMake): DHATU, the program; MPIEXEC, the launcher. Python 3.9 and its standard library;
-results are read by h5py where it is there, else by h5dump.
+results are read by h5py where it is there, else by `dhatu inspect --json`.
 """
 
 import contextlib
@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -281,29 +280,24 @@ def records(seed, count, size=None):
 # ---- results -----------------------------------------------------------------------------------------------
 
 
-def dump(path, dataset):
-    """The values of a dataset by h5dump: numbers, or texts."""
-    done = subprocess.run(["h5dump", "-y", "-w", "0", "-d", dataset, path], capture_output=True, text=True,
-                          check=True, errors="replace")
-    body = done.stdout[done.stdout.index("DATA {") + 6:done.stdout.rindex("}\n}\n}")]
-    if "H5T_STRING" in done.stdout[:done.stdout.index("DATASPACE")]:
-        texts = re.findall(r'"((?:[^"\\]|\\.)*)"', body)
-        return [re.sub(r"(\\000)+$", "", text) for text in texts]
-    return [float(v) if "." in v else int(v) for v in re.findall(r"-?[\d.]+(?:e[-+]?\d+)?", body)]
+def inspect(path):
+    """What `dhatu inspect --json` says."""
+    outcome = run(["inspect", "--json", path])
+    if outcome.code != 0:
+        raise RuntimeError("inspect fails: " + outcome.tail())
+    return json.loads(outcome.out)
 
 
 class Result:
     """What the tests read of a result."""
 
     def __init__(self, path):
-        self.path = path
         try:
             import h5py
         except ImportError:
             h5py = None
         self.file = h5py.File(path, "r") if h5py is not None else None
-        if self.file is None and shutil.which("h5dump") is None:
-            skip("neither h5py nor h5dump (hdf5-tools) is here to read the result")
+        self.results = inspect(path)["results"] if h5py is None else None
 
     def __enter__(self):
         return self
@@ -312,26 +306,20 @@ class Result:
         if self.file is not None:
             self.file.close()
 
-    def values(self, dataset):
+    def values(self, name):
+        """A dataset of uns/dhatu as a list; texts without their padding."""
         if self.file is None:
-            return dump(self.path, dataset)
-        return [v.decode("utf-8").rstrip("\0") if isinstance(v, bytes) else v for v in self.file[dataset][...].tolist()]
+            return self.results[name]
+        return [v.decode("utf-8").rstrip("\0") if isinstance(v, bytes) else v
+                for v in self.file["uns/dhatu/" + name][...].tolist()]
 
     def sources(self):
         """Name -> {documents, records, bytes, bad}."""
-        names = self.values("uns/dhatu/sources/_index")
-        columns = {c: self.values("uns/dhatu/sources/" + c) for c in ("documents", "records", "bytes", "bad")}
+        names = self.values("sources/_index")
+        columns = {c: self.values("sources/" + c) for c in ("documents", "records", "bytes", "bad")}
         return {name: {c: columns[c][i] for c in columns} for i, name in enumerate(names)}
 
     def quality(self):
         """Reason (and document, blank) -> (records, bytes)."""
-        names = self.values("uns/dhatu/quality/_index")
-        return dict(zip(names, zip(self.values("uns/dhatu/quality/records"), self.values("uns/dhatu/quality/bytes"))))
-
-
-def can_read_results():
-    try:
-        import h5py  # noqa: F401
-    except ImportError:
-        if shutil.which("h5dump") is None:
-            skip("neither h5py nor h5dump (hdf5-tools) is here to read results")
+        names = self.values("quality/_index")
+        return dict(zip(names, zip(self.values("quality/records"), self.values("quality/bytes"))))
