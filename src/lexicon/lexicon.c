@@ -33,6 +33,8 @@ typedef struct function_words {
 
 struct dh_lexicons {
     dh_tokenizer *tokenizer;
+    dh_tokenizer *as_written; /* keeps every word; NULL when tokenizer does so, too */
+    uint64_t dropped;         /* entries of the file that lost words by the tokeniser's rule */
     dh_prefix_set *prefixes; /* of all lexicons */
     lexicon lexicon[DH_LEXICONS_MAX];
     uint32_t lexicon_count;
@@ -112,6 +114,7 @@ typedef struct entry_tokens {
     uint8_t last[256]; /* the last token's bytes, for a prefix */
     size_t last_size;
     uint32_t count;
+    uint32_t written; /* as count, but with the words that the tokeniser's rule drops */
 } entry_tokens;
 
 static dh_status entry_visit(void *context, const uint8_t *token, size_t size)
@@ -123,6 +126,14 @@ static dh_status entry_visit(void *context, const uint8_t *token, size_t size)
     entry->count++;
     entry->last_size = size;
     memcpy(entry->last, token, size < sizeof entry->last ? size : sizeof entry->last);
+    return DH_OK;
+}
+
+static dh_status count_visit(void *context, const uint8_t *token, size_t size)
+{
+    (void)token;
+    (void)size;
+    *(uint32_t *)context += 1;
     return DH_OK;
 }
 
@@ -140,7 +151,21 @@ static dh_status entry_tokenize(dh_lexicons *lexicons, const dh_lexicon_line *at
     if (dh_utf8_valid_prefix((const uint8_t *)text, size) != size) {
         return wrong(at, "not UTF-8", text, size);
     }
-    return dh_tokenize_visit(lexicons->tokenizer, (const uint8_t *)text, size, entry_visit, entry);
+    DH_TRY(dh_tokenize_visit(lexicons->tokenizer, (const uint8_t *)text, size, entry_visit, entry));
+    entry->written = entry->count;
+    if (lexicons->as_written != NULL) {
+        entry->written = 0;
+        DH_TRY(dh_tokenize_visit(lexicons->as_written, (const uint8_t *)text, size, count_visit, &entry->written));
+    }
+    return DH_OK;
+}
+
+/* An entry that loses a word ("can t" of sklearn's tokens would be "can") means something else: leave it out. */
+static bool loses_words(dh_lexicons *lexicons, const entry_tokens *entry)
+{
+    const bool loses = entry->count < entry->written;
+    lexicons->dropped += loses;
+    return loses;
 }
 
 /* ---- building ---------------------------------------------------------------------------------------- */
@@ -151,6 +176,9 @@ dh_status dh_lexicons_create(dh_token_mode mode, dh_lexicons **out)
     DH_TRY(dh_allocate(1, sizeof(dh_lexicons), "the lexicons", &memory));
     dh_lexicons *lexicons = memory;
     dh_status status = dh_tokenizer_create(mode, NULL, &lexicons->tokenizer);
+    if (status == DH_OK && mode != DH_TOKENS_UNICODE) {
+        status = dh_tokenizer_create(DH_TOKENS_UNICODE, NULL, &lexicons->as_written);
+    }
     if (status == DH_OK) {
         status = dh_prefix_set_create(&lexicons->prefixes);
     }
@@ -186,6 +214,7 @@ void dh_lexicons_free(dh_lexicons *lexicons)
         free(lexicons->category[c]);
     }
     dh_tokenizer_free(lexicons->tokenizer);
+    dh_tokenizer_free(lexicons->as_written);
     dh_prefix_set_free(lexicons->prefixes);
     free(lexicons->function_words.key);
     free(lexicons->function_words.lexicon_bits);
@@ -282,8 +311,8 @@ dh_status dh_lexicon_add_term(dh_lexicons *lexicons, const dh_lexicon_line *at, 
     const bool is_prefix = size > 1 && text[size - 1] == '*';
     entry_tokens entry;
     DH_TRY(entry_tokenize(lexicons, at, text, is_prefix ? size - 1 : size, &entry));
-    *tokens = entry.count;
-    if (entry.count == 0) {
+    *tokens = entry.written;
+    if (loses_words(lexicons, &entry) || entry.count == 0) {
         return DH_OK;
     }
     if (entry.count > DH_TERM_TOKENS_MAX) {
@@ -329,6 +358,9 @@ dh_status dh_lexicon_add_negator(dh_lexicons *lexicons, const dh_lexicon_line *a
         return wrong(at, "negators must stand before the first term", text, size);
     }
     DH_TRY(entry_tokenize(lexicons, at, text, size, &entry));
+    if (loses_words(lexicons, &entry)) {
+        return DH_OK;
+    }
     if (entry.count != 1) {
         return wrong(at, "a negator is one token (apostrophes and hyphens split)", text, size);
     }
@@ -381,6 +413,9 @@ dh_status dh_lexicon_add_function_word(dh_lexicons *lexicons, const dh_lexicon_l
     function_words *words = &lexicons->function_words;
     entry_tokens entry;
     DH_TRY(entry_tokenize(lexicons, at, text, size, &entry));
+    if (loses_words(lexicons, &entry)) {
+        return DH_OK;
+    }
     if (entry.count != 1) {
         return wrong(at, "a function word is one token (apostrophes and hyphens split)", text, size);
     }
@@ -450,6 +485,11 @@ dh_status dh_lexicons_load(dh_lexicons *lexicons, const char *path)
     }
     if (status == DH_OK) {
         memcpy(lexicons->lexicon[before].sha256, hex, sizeof hex);
+    }
+    if (status == DH_OK && lexicons->dropped > 0) {
+        dh_say_verbose("%s: %llu entries have words that are no tokens by this rule, and are left out", path,
+                       (unsigned long long)lexicons->dropped);
+        lexicons->dropped = 0;
     }
     dh_buffer_free(&text);
     return status;

@@ -96,8 +96,8 @@ dh_status dh_help_text(dh_command command, dh_buffer *out)
         return program_help(out);
     }
     const dh_command_facts *facts = &dh_command_table[command];
-    DH_TRY(dh_buffer_printf(out, "dhatu %s: %s\n\nUsage: dhatu %s [OPTIONS] %s\n\n", facts->name, facts->summary,
-                            facts->name, facts->arguments));
+    DH_TRY(dh_buffer_printf(out, "dhatu %s: %s\n\nUsage: dhatu %s [OPTIONS]%s%s\n\n", facts->name, facts->summary,
+                            facts->name, facts->arguments[0] != '\0' ? " " : "", facts->arguments));
     DH_TRY(append_wrapped(out, facts->description, 0, 0));
     DH_TRY(dh_buffer_printf(out, "\nOptions (also as DHATU_NAME in the environment%s):\n",
                             command == DH_COMMAND_RUN ? ", or in the file of --config" : ""));

@@ -350,7 +350,7 @@ static uint16_t named_language(const dh_pipeline *pipeline, const dh_json_value 
  * in all of them. */
 static dh_status tokenize(dh_pipeline *pipeline, const uint8_t *text, uint64_t size, uint16_t language)
 {
-    const dh_lexicons *lexicons = pipeline->settings->lexicons;
+    const dh_lexicons *lexicons = pipeline->settings->uses_lexicons ? pipeline->settings->lexicons : NULL;
     const dh_prefix_set *prefixes = NULL;
     if (lexicons != NULL && language == DH_LANGUAGE_UNKNOWN) {
         prefixes = dh_lexicons_prefixes(lexicons, DH_LEXICONS_MAX);

@@ -196,13 +196,12 @@ dh_status dh_settings_resolve(const dh_options *options, dh_settings *out)
     *out = (dh_settings){0};
     DH_TRY(resolve_values(out, options));
     DH_TRY(choose_jobs(out, dh_options_text(options, DH_OPTION_JOBS)));
-    bool uses_lexicons = false;
     for (uint32_t j = 0; j < out->job_count; j++) {
-        uses_lexicons |= out->job[j].job->uses_lexicons;
+        out->uses_lexicons |= out->job[j].job->uses_lexicons;
     }
     out->job_setup = (dh_job_setup){.language_name = dh_language_name, .language_count = DH_LANGUAGE_COUNT};
     /* The vote for a language needs lexicons, too. */
-    if (uses_lexicons || out->default_language == DH_LANGUAGE_UNKNOWN) {
+    if (out->uses_lexicons || out->default_language == DH_LANGUAGE_UNKNOWN) {
         DH_TRY(load_lexicons(out, options));
         out->job_setup.lexicons = dh_lexicons_tables(out->lexicons);
         out->job_setup.category = dh_lexicons_categories(out->lexicons);

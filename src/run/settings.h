@@ -53,7 +53,8 @@ typedef struct dh_settings {
     dh_token_mode token_mode;
     uint16_t default_language; /* of records that name none; DH_LANGUAGE_UNKNOWN: vote */
     uint64_t token_limit, id_limit, batch_size;
-    dh_lexicons *lexicons; /* NULL unless a job uses them */
+    dh_lexicons *lexicons; /* NULL unless a job uses them, or the vote for a language does */
+    bool uses_lexicons;    /* a job does: prefixes are worth finding */
     dh_job_setup job_setup;
     dh_active_job job[DH_JOBS_MAX];
     uint32_t job_count;

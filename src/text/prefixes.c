@@ -206,69 +206,100 @@ static dh_status grow_hits(dh_token_sink *sink)
     return DH_OK;
 }
 
-/* Appends a hit for each lexicon that has a prefix ending here. */
-static dh_status append_ends(const dh_prefix_set *set, uint32_t end, uint32_t index, dh_token_sink *sink)
+static dh_status append_hit(const dh_prefix_set *set, uint32_t end, uint32_t index, dh_token_sink *sink)
+{
+    if (sink->prefix_hit_count == sink->prefix_hit_capacity) {
+        DH_TRY(grow_hits(sink));
+    }
+    sink->prefix_hit[sink->prefix_hit_count++] =
+        (dh_prefix_hit){index, set->end[end].lexicon, set->end[end].hash};
+    return DH_OK;
+}
+
+/* The ends that one token meets. A prefix of each length of each lexicon at the most. */
+typedef struct end_list {
+    uint32_t *end;
+    size_t count, capacity;
+    uint32_t few[64]; /* enough for all but strange lexicons */
+} end_list;
+
+static dh_status add_ends(const dh_prefix_set *set, uint32_t end, end_list *list)
 {
     for (; end != 0; end = set->end[end].next) {
-        if (sink->prefix_hit_count == sink->prefix_hit_capacity) {
-            DH_TRY(grow_hits(sink));
+        if (list->count == list->capacity) {
+            void *memory = list->end == list->few ? NULL : list->end;
+            DH_TRY(dh_reallocate(list->capacity * 2, sizeof *list->end, "prefix hits", &memory));
+            if (list->end == list->few) {
+                memcpy(memory, list->few, sizeof list->few);
+            }
+            list->end = memory;
+            list->capacity *= 2;
         }
-        sink->prefix_hit[sink->prefix_hit_count++] =
-            (dh_prefix_hit){index, set->end[end].lexicon, set->end[end].hash};
+        list->end[list->count++] = end;
     }
     return DH_OK;
 }
 
-/* Hits come shortest first. Reversed they are longest first, and a stable sort by lexicon ends it. */
-static void order_hits(dh_prefix_hit *hit, size_t count)
+/* Ends come shortest first. Reversed they are longest first, and a stable sort by lexicon ends it. */
+static void order_ends(const dh_prefix_set *set, uint32_t *end, size_t count)
 {
     for (size_t i = 0; i < count / 2; i++) {
-        const dh_prefix_hit other = hit[i];
-        hit[i] = hit[count - 1 - i];
-        hit[count - 1 - i] = other;
+        const uint32_t other = end[i];
+        end[i] = end[count - 1 - i];
+        end[count - 1 - i] = other;
     }
     for (size_t i = 1; i < count; i++) {
-        const dh_prefix_hit moved = hit[i];
+        const uint32_t moved = end[i];
         size_t k = i;
-        while (k > 0 && hit[k - 1].lexicon > moved.lexicon) {
-            hit[k] = hit[k - 1];
+        while (k > 0 && set->end[end[k - 1]].lexicon > set->end[moved].lexicon) {
+            end[k] = end[k - 1];
             k--;
         }
-        hit[k] = moved;
+        end[k] = moved;
     }
 }
 
 /* Goes on in the trie behind the head of DH_PREFIX_HEAD bytes. */
 static dh_status find_longer(const dh_prefix_set *set, uint32_t node, const uint8_t *token, size_t size,
-                             uint32_t index, dh_token_sink *sink)
+                             end_list *list)
 {
     for (size_t i = DH_PREFIX_HEAD; i < size && node != 0; i++) {
         const uint64_t key = (uint64_t)node << 8 | token[i];
         const dh_prefix_slot *slot = &set->trie.slot[find_slot(&set->trie, key, 1)];
-        DH_TRY(append_ends(set, slot->end, index, sink));
+        DH_TRY(add_ends(set, slot->end, list));
         node = slot->node;
     }
     return DH_OK;
 }
 
-/* A front of a token that may be a head of the set. */
-typedef struct probe {
-    uint64_t key;
-    uint32_t slot;
-    uint16_t token;
-    uint16_t length;
-} probe;
+/* Looks a token up in full: each of its fronts that has a length of the set. */
+static dh_status find_token(const dh_prefix_set *set, const uint8_t *token, size_t size, unsigned lengths,
+                            end_list *list)
+{
+    const uint64_t head = load_head(token);
+    for (; lengths != 0; lengths &= lengths - 1) {
+        const size_t length = (size_t)__builtin_ctz(lengths) + 1;
+        const dh_prefix_slot *slot = &set->head.slot[find_slot(&set->head, cut_head(head, length), length)];
+        DH_TRY(add_ends(set, slot->end, list));
+        if (slot->node != 0) {
+            DH_TRY(find_longer(set, slot->node, token, size, list));
+        }
+    }
+    order_ends(set, list->end, list->count);
+    return DH_OK;
+}
 
 /* A token that may begin with a prefix of some of these lengths (bit 0: of 1 byte). */
 typedef struct candidate {
+    uint64_t key; /* of the memo */
     uint16_t token;
     uint8_t lengths;
 } candidate;
 
-/* Lists the tokens whose first bytes begin a prefix. Here and below, what is listed is written in any case
- * and counted where it holds: a branch would be guessed wrong too often. */
-static size_t list_candidates(const dh_prefix_set *set, const uint8_t *text, const uint16_t *edge,
-                              size_t count, candidate *list)
+/* Lists the tokens whose first bytes begin a prefix. What is listed is written in any case and counted
+ * where it holds: a branch would be guessed wrong too often. */
+static size_t list_candidates(const dh_prefix_set *set, const dh_prefix_memo *memo, const uint8_t *text,
+                              const uint16_t *edge, const uint64_t *hash, size_t count, candidate *list)
 {
     uint16_t likely[DH_PREFIX_TOKENS + 1];
     size_t likely_count = 0;
@@ -287,70 +318,49 @@ static size_t list_candidates(const dh_prefix_set *set, const uint8_t *text, con
         const unsigned size = (unsigned)(edge[2 * i + 1] - edge[2 * i]);
         const unsigned known = set->lengths[lead_of(bytes)] | set->short_lengths[bytes & 0xFF];
         const unsigned lengths = known & ((1u << (size < DH_PREFIX_HEAD ? size : DH_PREFIX_HEAD)) - 1);
-        list[listed] = (candidate){(uint16_t)i, (uint8_t)lengths};
+        const uint64_t key = (hash[i] ^ (uint64_t)(uintptr_t)set) | 1; /* never the key of an empty place */
+        __builtin_prefetch(&memo[key >> 32 & (DH_PREFIX_MEMO_PLACES - 1)]);
+        list[listed] = (candidate){key, (uint16_t)i, (uint8_t)lengths};
         listed += lengths != 0 ? 1 : 0;
     }
     return listed;
 }
 
-/* Lists the fronts of a candidate that have a length of the set, shortest first. */
-static inline size_t list_probes(const dh_prefix_set *set, uint64_t head, candidate of, probe *out)
+/* Searches a word that the memo does not have, and lets it remember unless it has too many hits. */
+static dh_status find_new(const dh_prefix_set *set, dh_prefix_memo *place, const candidate *of,
+                          const uint8_t *token, size_t size, uint32_t index, dh_token_sink *sink)
 {
-    size_t listed = 0;
-    unsigned lengths = of.lengths;
-    do {
-        const size_t length = (size_t)__builtin_ctz(lengths) + 1;
-        const uint64_t key = cut_head(head, length);
-        const size_t slot = first_slot(&set->head, key, length);
-        out[listed++] = (probe){key, (uint32_t)slot, of.token, (uint16_t)length};
-        lengths &= lengths - 1;
-    } while (lengths != 0);
-    return listed;
+    end_list list = {.end = list.few, .capacity = sizeof list.few / sizeof *list.few};
+    dh_status status = find_token(set, token, size, of->lengths, &list);
+    for (size_t e = 0; e < list.count && status == DH_OK; e++) {
+        status = append_hit(set, list.end[e], index, sink);
+    }
+    if (status == DH_OK && list.count <= DH_PREFIX_MEMO_ENDS) {
+        *place = (dh_prefix_memo){.key = of->key};
+        memcpy(place->end, list.end, list.count * sizeof *list.end);
+    }
+    if (list.end != list.few) {
+        free(list.end);
+    }
+    return status;
 }
 
-/* Keeps the probes that hit their slot, and those that must look at the next one. */
-static size_t keep_probes(const dh_prefix_table *table, probe *list, size_t count)
+dh_status dh_prefix_set_find(const dh_prefix_set *set, dh_prefix_memo *memo, const uint8_t *text,
+                             const uint16_t *edge, const uint64_t *hash, size_t count, uint32_t index,
+                             dh_token_sink *sink)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        const probe this = list[i];
-        const dh_prefix_slot *slot = &table->slot[this.slot];
-        const dh_prefix_slot *next = &table->slot[(this.slot + 1) & (table->slots - 1)];
-        const unsigned equal = (unsigned)(slot->key == this.key) & (unsigned)(slot->length == this.length);
-        const unsigned other = (unsigned)(slot->length != 0) & (unsigned)(next->length != 0);
-        list[kept] = this;
-        kept += equal | other;
-    }
-    return kept;
-}
-
-dh_status dh_prefix_set_find(const dh_prefix_set *set, const uint8_t *text, const uint16_t *edge,
-                             size_t count, uint32_t index, dh_token_sink *sink)
-{
-    candidate likely[DH_PREFIX_TOKENS + 1];
-    probe list[DH_PREFIX_TOKENS * DH_PREFIX_HEAD];
-    const size_t likely_count = list_candidates(set, text, edge, count, likely);
-    size_t probes = 0;
-    for (size_t k = 0; k < likely_count; k++) {
-        const size_t i = likely[k].token;
-        const uint64_t head = load_head(text + edge[2 * i]);
-        probes += list_probes(set, head, likely[k], list + probes);
-    }
-    probes = keep_probes(&set->head, list, probes);
-    size_t before = sink->prefix_hit_count;
-    for (size_t k = 0; k < probes; k++) {
-        const dh_prefix_slot *slot = &set->head.slot[find_slot(&set->head, list[k].key, list[k].length)];
+    candidate list[DH_PREFIX_TOKENS + 1];
+    const size_t listed = list_candidates(set, memo, text, edge, hash, count, list);
+    for (size_t k = 0; k < listed; k++) {
         const size_t i = list[k].token;
-        DH_TRY(append_ends(set, slot->end, index + (uint32_t)i, sink));
-        if (slot->node != 0) {
-            DH_TRY(find_longer(set, slot->node, text + edge[2 * i], (size_t)(edge[2 * i + 1] - edge[2 * i]),
-                               index + (uint32_t)i, sink));
+        dh_prefix_memo *place = &memo[list[k].key >> 32 & (DH_PREFIX_MEMO_PLACES - 1)];
+        if (place->key != list[k].key) {
+            DH_TRY(find_new(set, place, &list[k], text + edge[2 * i], (size_t)(edge[2 * i + 1] - edge[2 * i]),
+                            index + (uint32_t)i, sink));
+            continue;
         }
-        if (k + 1 == probes || list[k + 1].token != i) {
-            if (sink->prefix_hit_count - before > 1) {
-                order_hits(sink->prefix_hit + before, sink->prefix_hit_count - before);
-            }
-            before = sink->prefix_hit_count;
+        for (size_t e = 0; e < DH_PREFIX_MEMO_ENDS && place->end[e] != 0; e++) {
+            DH_TRY(append_hit(set, place->end[e], index + (uint32_t)i, sink));
         }
     }
     return DH_OK;

@@ -45,13 +45,24 @@ struct dh_prefix_set {
     uint32_t node_count;
 };
 
+/* What the search found for words seen before: nearly all tokens of a text are repetitions. A place holds the last
+ * word that fell on it. One memo serves one tokeniser, for any number of sets. */
+enum { DH_PREFIX_MEMO_PLACES = 1 << 13, DH_PREFIX_MEMO_ENDS = 4 };
+
+typedef struct dh_prefix_memo {
+    uint64_t key;                      /* of the token and the set; 0: empty */
+    uint32_t end[DH_PREFIX_MEMO_ENDS]; /* its hits in order, as indices of ends; 0: no more */
+} dh_prefix_memo;
+
 /* How many tokens can be searched by one call. */
 enum { DH_PREFIX_TOKENS = 256 };
 
 /* Appends the hits of `count` tokens, ordered, to the sink; the first token has number `index`. Token i lies
  * in text from edge[2 * i] to edge[2 * i + 1]; its first DH_PREFIX_MAX bytes are enough, and
- * DH_PREFIX_HEAD bytes must be readable even where it is shorter. Errors: DH_NO_MEMORY (logged). */
-dh_status dh_prefix_set_find(const dh_prefix_set *set, const uint8_t *text, const uint16_t *edge,
-                             size_t count, uint32_t index, dh_token_sink *sink);
+ * DH_PREFIX_HEAD bytes must be readable even where it is shorter. hash has the tokens' hashes, memo
+ * DH_PREFIX_MEMO_PLACES places. Errors: DH_NO_MEMORY (logged). */
+dh_status dh_prefix_set_find(const dh_prefix_set *set, dh_prefix_memo *memo, const uint8_t *text,
+                             const uint16_t *edge, const uint64_t *hash, size_t count, uint32_t index,
+                             dh_token_sink *sink);
 
 #endif

@@ -32,6 +32,7 @@ enum {
 struct dh_tokenizer {
     dh_token_mode mode;
     const dh_prefix_set *prefixes;
+    dh_prefix_memo *memo;
     dh_unicode *unicode;
     dh_normalizer normalizer;
 
@@ -143,8 +144,9 @@ static dh_status give_found(const dh_tokenizer *tokenizer, size_t count)
         const size_t group = count - first < GROUP ? count - first : GROUP;
         hash_tokens(tokenizer, first, group, token);
         if (tokenizer->prefixes != NULL) {
-            DH_TRY(dh_prefix_set_find(tokenizer->prefixes, tokenizer->text, tokenizer->edge + 2 * first,
-                                      group, index + (uint32_t)first, tokenizer->sink));
+            DH_TRY(dh_prefix_set_find(tokenizer->prefixes, tokenizer->memo, tokenizer->text,
+                                      tokenizer->edge + 2 * first, token + first, group,
+                                      index + (uint32_t)first, tokenizer->sink));
         }
     }
     tokenizer->sink->token_count += count;
@@ -186,7 +188,8 @@ static dh_status end_long(dh_tokenizer *tokenizer)
         return DH_OK;
     }
     static const uint16_t edge[2] = {0, DH_PREFIX_MAX};
-    return dh_prefix_set_find(tokenizer->prefixes, tokenizer->long_head, edge, 1, index, tokenizer->sink);
+    return dh_prefix_set_find(tokenizer->prefixes, tokenizer->memo, tokenizer->long_head, edge,
+                              &tokenizer->sink->token[tokenizer->sink->token_count - 1], 1, index, tokenizer->sink);
 }
 
 /* ---- the stage ------------------------------------------------------------------------------ */
@@ -593,6 +596,11 @@ dh_status dh_tokenizer_create(dh_token_mode mode, const dh_prefix_set *prefixes,
             status = dh_error(DH_NO_MEMORY, "out of memory: a hash state");
         }
     }
+    void *memo = NULL;
+    if (status == DH_OK) {
+        status = dh_allocate(DH_PREFIX_MEMO_PLACES, sizeof *tokenizer->memo, "a tokeniser", &memo);
+        tokenizer->memo = memo;
+    }
     if (status != DH_OK) {
         dh_tokenizer_free(tokenizer);
         return status;
@@ -608,6 +616,7 @@ void dh_tokenizer_free(dh_tokenizer *tokenizer)
         dh_unicode_free(tokenizer->unicode);
         dh_buffer_free(&tokenizer->long_text);
         (void)XXH3_freeState(tokenizer->long_hash);
+        free(tokenizer->memo);
         free(tokenizer);
     }
 }

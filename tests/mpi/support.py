@@ -116,10 +116,9 @@ def run(arguments, ranks=0, limit=60, **options):
     return finish(start(arguments, ranks, **options), limit)
 
 
-def ranks_of(launcher_pid):
-    """The pids of dhatu below mpirun, in the order in which they were started."""
-    parents = {}
-    names = {}
+def processes():
+    """pid -> (parent, name) of all that live."""
+    found = {}
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
@@ -130,16 +129,28 @@ def ranks_of(launcher_pid):
             continue
         name, rest = text[text.index("(") + 1:].rsplit(")", 1)
         if rest.split()[0] != "Z":
-            parents[int(entry)] = int(rest.split()[1])
-            names[int(entry)] = name
+            found[int(entry)] = (int(rest.split()[1]), name)
+    return found
+
+
+def descendants(pid):
+    """The processes that pid started, and those that they started, in ascending order."""
+    alive = processes()
     found = []
-    for pid in parents:
-        above = pid
-        while above in parents and above != launcher_pid:
-            above = parents[above]
-        if above == launcher_pid and pid != launcher_pid and names[pid] == os.path.basename(program())[:15]:
-            found.append(pid)
+    for child in alive:
+        above = child
+        while above in alive and above != pid:
+            above = alive[above][0]
+        if above == pid and child != pid:
+            found.append(child)
     return sorted(found)
+
+
+def ranks_of(pid):
+    """The dhatu processes that pid started; rank 0 first."""
+    alive = processes()
+    name = os.path.basename(program())[:15]
+    return [child for child in descendants(pid) if alive.get(child, (0, ""))[1] == name]
 
 
 class Checks:

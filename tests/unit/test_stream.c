@@ -1003,10 +1003,10 @@ static void expect_flip_seen(const sample *s, size_t bit)
         if (r[0].bytes.size > 0) {
             assert_memory_equal(r[i].bytes.data, r[0].bytes.data, r[0].bytes.size);
         }
-        reading slow = file_read(inflaters[i], 1);
-        assert_int_equal(slow.damage, r[0].damage);
-        dh_buffer_free(&slow.bytes);
     }
+    reading slow = file_read(inflaters[COUNT(inflaters) - 1], 1);
+    assert_int_equal(slow.damage, r[0].damage);
+    dh_buffer_free(&slow.bytes);
     const bool same =
         r[0].bytes.size == s->text.size && memcmp(r[0].bytes.data, s->text.data, s->text.size) == 0;
     /* A file whose mark is broken is plain text, which anyone sees who reads it. */
