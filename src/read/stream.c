@@ -246,7 +246,7 @@ static dh_status decoder_open(dh_stream *stream, uint64_t offset, const dh_decod
 {
     dh_input *input = &stream->input;
     uint8_t head[HEAD_SIZE];
-    size_t head_size;
+    size_t head_size = 0;
     DH_TRY(dh_input_read(input, head, sizeof head, &head_size));
     stream->compression = dh_compression_detect(head, head_size);
     stream->begin = offset;

@@ -335,9 +335,11 @@ static dh_status find_new(const dh_prefix_set *set, dh_prefix_memo *place, const
     for (size_t e = 0; e < list.count && status == DH_OK; e++) {
         status = append_hit(set, list.end[e], index, sink);
     }
-    if (status == DH_OK && list.count <= DH_PREFIX_MEMO_ENDS) {
+    if (status == DH_OK && list.count <= DH_PREFIX_MEMO_ENDS && set->end_count <= UINT16_MAX) {
         *place = (dh_prefix_memo){.key = of->key};
-        memcpy(place->end, list.end, list.count * sizeof *list.end);
+        for (size_t e = 0; e < list.count; e++) {
+            place->end[e] = (uint16_t)list.end[e];
+        }
     }
     if (list.end != list.few) {
         free(list.end);

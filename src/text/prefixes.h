@@ -47,11 +47,11 @@ struct dh_prefix_set {
 
 /* What the search found for words seen before: nearly all tokens of a text are repetitions. A place holds the last
  * word that fell on it. One memo serves one tokeniser, for any number of sets. */
-enum { DH_PREFIX_MEMO_PLACES = 1 << 13, DH_PREFIX_MEMO_ENDS = 4 };
+enum { DH_PREFIX_MEMO_PLACES = 1 << 15, DH_PREFIX_MEMO_ENDS = 4 };
 
 typedef struct dh_prefix_memo {
     uint64_t key;                      /* of the token and the set; 0: empty */
-    uint32_t end[DH_PREFIX_MEMO_ENDS]; /* its hits in order, as indices of ends; 0: no more */
+    uint16_t end[DH_PREFIX_MEMO_ENDS]; /* its hits in order, as indices of ends; 0: no more */
 } dh_prefix_memo;
 
 /* How many tokens can be searched by one call. */

@@ -240,6 +240,7 @@ def densities():
     yield None, "the le"
     yield None, "the of le"
     yield None, "guerre pas jamais"
+    yield "en", "x bac x bad x badly x ba"  # XXH3 of bac with seed 0 is that of bad with seed 1
 
 
 def make(folder, seed=1, documents=5000):
