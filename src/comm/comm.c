@@ -17,7 +17,17 @@ dh_status dh_mpi_check(int code, const char *call)
     char text[MPI_MAX_ERROR_STRING] = "";
     int size = 0;
     (void)MPI_Error_string(code, text, &size);
-    return dh_error(DH_FAILED, "%s failed: %s", call, text);
+    (void)dh_error(DH_FAILED, "%s failed: %s", call, text);
+    dh_comm_abort(DH_FAILED);
+}
+
+dh_status dh_comm_allocate(size_t count, size_t size, const char *what, void **out)
+{
+    const dh_status status = dh_allocate(count, size, what, out);
+    if (status != DH_OK) {
+        dh_comm_abort(status);
+    }
+    return status;
 }
 
 static dh_status split_nodes(dh_comm *comm)
@@ -58,18 +68,17 @@ dh_status dh_comm_start(int *argc, char ***argv, dh_comm **out)
     void *memory = NULL;
     DH_TRY(dh_allocate(1, sizeof(dh_comm), "the communicator", &memory));
     dh_comm *comm = memory;
-    dh_status status = dh_mpi_check(MPI_Init(argc, argv), "MPI_Init");
-    if (status == DH_OK) {
-        status = start(comm);
-        if (status != DH_OK) {
-            dh_comm_abort(comm, status);
-        }
-        dh_log_set_rank(comm->rank, comm->size);
-        *out = comm;
-        return DH_OK;
+    if (MPI_Init(argc, argv) != MPI_SUCCESS) {
+        free(comm);
+        return dh_error(DH_FAILED, "MPI cannot be started");
     }
-    free(comm);
-    return status;
+    const dh_status status = start(comm);
+    if (status != DH_OK) {
+        dh_comm_abort(status);
+    }
+    dh_log_set_rank(comm->rank, comm->size);
+    *out = comm;
+    return DH_OK;
 }
 
 void dh_comm_end(dh_comm *comm)
@@ -83,9 +92,8 @@ void dh_comm_end(dh_comm *comm)
     free(comm);
 }
 
-void dh_comm_abort(const dh_comm *comm, dh_status status)
+void dh_comm_abort(dh_status status)
 {
-    (void)comm;
     (void)MPI_Abort(MPI_COMM_WORLD, dh_status_exit_code(status));
     _exit(dh_status_exit_code(status));
 }
@@ -171,7 +179,7 @@ dh_status dh_comm_prefix_sum(dh_comm *comm, uint64_t value, uint64_t *before)
 dh_status dh_comm_reduce(dh_comm *comm, void *block, size_t size, dh_comm_merge *merge, void *context)
 {
     void *other = NULL;
-    DH_TRY(dh_allocate(size, 1, "another rank's totals", &other));
+    DH_TRY(dh_comm_allocate(size, 1, "another rank's totals", &other));
     dh_status status = DH_OK;
     for (int step = 1; step < comm->size && status == DH_OK; step *= 2) {
         const bool sends = comm->rank % (2 * step) == step;
@@ -232,7 +240,7 @@ dh_status dh_comm_collect(dh_comm *comm, const void *bytes, size_t size, dh_comm
         return DH_OK;
     }
     void *memory = NULL;
-    DH_TRY(dh_allocate(PIECE, 1, "a message", &memory));
+    DH_TRY(dh_comm_allocate(PIECE, 1, "a message", &memory));
     dh_status taken = size > 0 ? take(context, 0, bytes, size) : DH_OK;
     dh_status status = DH_OK;
     for (int rank = 1; rank < comm->size && status == DH_OK; rank++) {
@@ -267,7 +275,7 @@ dh_status dh_comm_exchange(dh_comm *comm, const void *bytes, const size_t *send_
 {
     const size_t ranks = (size_t)comm->size;
     void *sizes_memory = NULL;
-    DH_TRY(dh_allocate(2 * ranks, sizeof(uint64_t), "message sizes", &sizes_memory));
+    DH_TRY(dh_comm_allocate(2 * ranks, sizeof(uint64_t), "message sizes", &sizes_memory));
     uint64_t *out_size = sizes_memory;
     uint64_t *in_size = out_size + ranks;
     for (size_t r = 0; r < ranks; r++) {
@@ -281,7 +289,7 @@ dh_status dh_comm_exchange(dh_comm *comm, const void *bytes, const size_t *send_
     }
     void *memory = NULL;
     if (status == DH_OK) {
-        status = dh_allocate(total, 1, "messages", &memory);
+        status = dh_comm_allocate(total, 1, "messages", &memory);
     }
     for (int k = 0; k < comm->size && status == DH_OK; k++) {
         const size_t to = (size_t)((comm->rank + k) % comm->size);

@@ -1,8 +1,8 @@
 /* dhatu: the only place that calls MPI.
  *
  * Every MPI call is checked: an error handler that returns errors is installed on a duplicate of the
- * world communicator, and each failure is logged with the call's name. A failed MPI call leaves no way to agree with
- * the others, so it ends the job (dh_comm_abort). All other errors are agreed on by dh_comm_agree, so that
+ * world communicator, and each failure is logged with the call's name. A failed MPI call leaves no way to
+ * agree with the others, so it ends the job (dh_comm_abort). All other errors are agreed on by dh_comm_agree, so that
  * no rank waits in a collective call that another one will never enter.
  *
  * Functions marked COLLECTIVE are called by all ranks in the same order. */
@@ -23,7 +23,7 @@ dh_status dh_comm_start(int *argc, char ***argv, dh_comm **out);
 void dh_comm_end(dh_comm *comm);
 
 /* Ends the job from any rank at once, with the exit code of status. Does not return. */
-_Noreturn void dh_comm_abort(const dh_comm *comm, dh_status status);
+_Noreturn void dh_comm_abort(dh_status status);
 
 int dh_comm_rank(const dh_comm *comm);
 int dh_comm_size(const dh_comm *comm);

@@ -19,7 +19,12 @@ enum { DH_PIECE_MAX = 1 << 30 }; /* bytes of one MPI call */
 /* All message tags. */
 enum { DH_TAG_REDUCE = 1, DH_TAG_COLLECT_SIZE, DH_TAG_COLLECT };
 
-/* Logs a failed MPI call by its name. DH_OK for MPI_SUCCESS. */
+/* DH_OK for MPI_SUCCESS. A failed MPI call is logged by its name and ends the job: there is no way left to
+ * agree with the other ranks. */
 dh_status dh_mpi_check(int code, const char *call);
+
+/* dh_allocate for memory that a collective call needs. Without it this rank could not take part while the
+ * others wait for it, so a failure ends the job. */
+dh_status dh_comm_allocate(size_t count, size_t size, const char *what, void **out);
 
 #endif

@@ -31,7 +31,7 @@ static dh_status counters_open(dh_comm *comm, dh_counters *counters)
 dh_status dh_counters_create(dh_comm *comm, dh_counters **out)
 {
     void *memory = NULL;
-    DH_TRY(dh_allocate(1, sizeof(dh_counters), "the counters", &memory));
+    DH_TRY(dh_comm_allocate(1, sizeof(dh_counters), "the counters", &memory));
     const dh_status status = counters_open(comm, memory);
     if (status != DH_OK) {
         free(memory);

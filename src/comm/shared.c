@@ -29,7 +29,7 @@ static dh_status shared_open(dh_comm *comm, size_t size, dh_shared *shared)
 static dh_status create(dh_comm *comm, size_t size, dh_shared **out)
 {
     void *memory = NULL;
-    DH_TRY(dh_allocate(1, sizeof(dh_shared), "shared memory", &memory));
+    DH_TRY(dh_comm_allocate(1, sizeof(dh_shared), "shared memory", &memory));
     const dh_status status = shared_open(comm, size, memory);
     if (status != DH_OK) {
         free(memory);
@@ -81,7 +81,7 @@ static dh_status gather_all(dh_comm *comm, const void *records, const uint64_t *
 {
     enum { PIECE = 1 << 20 };
     void *piece = NULL;
-    DH_TRY(dh_allocate(PIECE, 1, "a message", &piece));
+    DH_TRY(dh_comm_allocate(PIECE, 1, "a message", &piece));
     dh_status status = DH_OK;
     size_t place = 0;
     for (int rank = 0; rank < comm->size && status == DH_OK; rank++) {
@@ -96,7 +96,7 @@ dh_status dh_shared_gather(dh_comm *comm, const void *records, size_t count, siz
                            dh_shared **out)
 {
     void *memory = NULL;
-    DH_TRY(dh_allocate((size_t)comm->size, sizeof(uint64_t), "sizes", &memory));
+    DH_TRY(dh_comm_allocate((size_t)comm->size, sizeof(uint64_t), "sizes", &memory));
     uint64_t *bytes = memory;
     const uint64_t mine = count * record_size;
     size_t total = 0;

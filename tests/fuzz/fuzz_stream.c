@@ -57,11 +57,14 @@ static reading read_file(const char *path, const dh_inflate *inflate, size_t pie
     return r;
 }
 
-/* Equal as far as stream.h promises: the bytes are the same unless nonsense was handed out before. */
+/* Equal as far as stream.h promises: the bytes are the same unless nonsense was handed out before. The fuzzer
+ * is clever enough to find right checksums for data that zlib refuses: b then has more. */
 static void require_same(const reading *a, const reading *b, int exact)
 {
     require(a->compression == b->compression);
-    if (a->status == DH_END && b->status == DH_END) {
+    const int is_confirmed =
+        a->damage == DH_STREAM_CORRUPT && b->damage != DH_STREAM_CORRUPT && b->size > a->size;
+    if (!is_confirmed && a->status == DH_END && b->status == DH_END) {
         require(a->damage == b->damage);
         require(!exact || a->size == b->size);
     }

@@ -1,0 +1,478 @@
+"""What goes wrong ends with the right exit code and a message from who knows, within seconds, never with a
+hang, and leaves neither half a result nor the old one damaged."""
+
+import contextlib
+import gzip
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import support
+
+HANG = 20  # seconds; a failure that takes longer counts as a hang
+NOBODY = 65534
+JOBS = ("-j", "profile,digest")
+
+
+def listing(folder):
+    return sorted(os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names)
+
+
+def failed_well(checks, label, outcome, code, words=(), most=None):
+    """The exit code, a message with all the words, at most so many errors, and no crash behind it."""
+    if not checks.ended(outcome, code, label):
+        return False
+    good = checks.that(outcome.errors(), f"{label}: no error message", outcome)
+    for word in words:
+        good &= checks.that(any(re.search(word, line) for line in outcome.errors()), f"{label}: no error names '{word}'",
+                            outcome)
+    if most is not None:
+        good &= checks.that(len(outcome.errors()) <= most, f"{label}: {len(outcome.errors())} errors instead of {most}",
+                            outcome)
+    checks.that(not re.search(r"Segmentation fault|\*\*\* Process received signal", outcome.err), f"{label}: crashed", outcome)
+    checks.that(outcome.seconds < HANG, f"{label}: took {outcome.seconds:.0f} s", outcome)
+    return good
+
+
+# ---- the command line ------------------------------------------------------------------------------------------
+
+
+def check_usage(checks, work):
+    source = support.write(f"{work}/in/a.jsonl", support.records(1, 20))
+    os.makedirs(f"{work}/empty")
+    output = f"{work}/usage.h5"
+    cases = (
+        (["run", "--no-such-option", source], 2, "no-such-option"),
+        (["run", "-Z", source], 2, "Z"),
+        (["run", "-j", "profile,nonsense", source], 2, "nonsense"),
+        (["run", "-j", "", source], 2, "job"),
+        (["run", "--format", "xml", source], 2, "xml"),
+        (["run", "--tokens", "bytes", source], 2, "bytes"),
+        (["run", "--segment-size", "12q", source], 2, "12q"),
+        (["run", "--segment-size", "1", source], 2, "segment-size"),
+        (["run", "--deflate", "11", source], 2, "11"),
+        (["run", "--max-bad", "-1", source], 2, "-1"),
+        (["run", "--lexicon", f"{work}/none.tsv", source], (2, 74), "none.tsv"),
+        (["run", "--config", f"{work}/none.ini", source], (2, 74), "none.ini"),
+        (["run", "--backend", "abacus", source], 2, "abacus"),
+        (["run", "-o", f"{work}/in/", source], 2, "in/"),
+        (["run", "-o", f"{work}/no/such/folder/a.h5", source], 74, "no/such/folder"),
+        (["run", "-o", f"{work}/empty", source], (2, 74), "empty"),
+        (["run"], 2, "INPUT"),
+        (["run", "-o", output, f"{work}/empty"], 2, "no source"),
+        (["run", "-o", output, f"{work}/missing.jsonl"], 74, "missing.jsonl"),
+        (["run", "-o", output, source, f"{work}/missing.jsonl"], 74, "missing.jsonl"),
+        (["run", "-o", output, f"{work}/missing*.jsonl"], 74, "missing"),
+        (["run", "-o", output, f"@{work}/missing.txt"], 74, "missing.txt"),
+        (["run", "-o", output, "/dev/null"], 74, "/dev/null"),
+        (["march", source], 2, "march"),
+        (["inspect", f"{work}/missing.h5"], (2, 74), "missing.h5"),
+        (["inspect", source], (74, 78), "a.jsonl"),
+    )
+    for arguments, code, word in cases:
+        label = "dhatu " + " ".join(arguments).replace(work, "")
+        failed_well(checks, label, support.run(arguments, limit=HANG, cwd=work), code, [re.escape(word)], 1)
+        checks.that(not os.path.exists(output), f"{label}: left a result")
+    for arguments, code, word in (cases[0], cases[2], cases[14], cases[16], cases[17], cases[18]):
+        label = "3 ranks: dhatu " + " ".join(arguments).replace(work, "")
+        failed_well(checks, label, support.run(arguments, 3, limit=HANG, cwd=work), code, [re.escape(word)], 3)
+    checks.that(listing(f"{work}/empty") == [] and listing(f"{work}/in") == ["a.jsonl"], "usage errors leave files")
+
+
+def check_existing(checks, work):
+    first = support.write(f"{work}/first.jsonl", support.records(2, 50))
+    second = support.write(f"{work}/second.jsonl", support.records(3, 60))
+    output = f"{work}/existing.h5"
+    three = [output, output + ".run.json", output + ".quarantine.jsonl"]
+    for ranks in (0, 3):
+        checks.ended(support.run(["run", *JOBS, "-f", "-o", output, first], ranks), 0, "a first run")
+        before = [(support.sha256(path), os.stat(path).st_mtime_ns) for path in three]
+        outcome = support.run(["run", *JOBS, "-o", output, second], ranks, limit=HANG)
+        failed_well(checks, f"a result that exists, {ranks} ranks", outcome, 2, ["existing.h5", "--force"], 1)
+        after = [(support.sha256(path), os.stat(path).st_mtime_ns) for path in three]
+        checks.equal(after, before, f"a result that exists, {ranks} ranks: files changed")
+        checks.ended(support.run(["run", *JOBS, "--force", "-o", output, second], ranks), 0, "--force")
+        fresh = f"{work}/fresh{ranks}.h5"
+        checks.ended(support.run(["run", *JOBS, "-o", fresh, second]), 0, "a fresh run")
+        checks.equal(support.sha256(output), support.sha256(fresh), "--force gives another result than a fresh run")
+        checks.that(not [n for n in listing(work) if ".partial" in n or ".ckpt" in n or ".tmp" in n],
+                    f"leftovers: {listing(work)}")
+
+
+def check_bad_limits(checks, work):
+    """N bad are allowed, N + 1 are not, wherever they are."""
+    lines = support.records(4, 300).splitlines(keepends=True)
+    for i in range(6):
+        support.write(f"{work}/bad/{i}.jsonl", b"".join(lines[:50 * i]) + b"{broken\n" + b"".join(lines[50 * i:]))
+    support.write(f"{work}/bad/z.jsonl.gz", gzip.compress(b"".join(lines), mtime=0)[:-4])
+    total = 7
+    good = f"{work}/good"
+    support.write(f"{good}/a.jsonl", b"".join(lines))
+    for ranks in (0, 1, 3):
+        for options, folder, code in ((("--strict",), "bad", 65), (("--max-bad", "0"), "bad", 65),
+                                      (("--max-bad", str(total - 1)), "bad", 65), (("--max-bad", str(total)), "bad", 0),
+                                      (("--max-bad", "100"), "bad", 0), (("--strict",), "good", 0)):
+            output = f"{work}/limit.h5"
+            label = f"{' '.join(options)} of {folder}, {ranks} ranks"
+            outcome = support.run(["run", "-o", output, "--segment-size", "64K", *options, f"{work}/{folder}"], ranks,
+                                  limit=HANG)
+            if code == 0:
+                checks.ended(outcome, 0, label)
+                checks.that(os.path.exists(output), f"{label}: no result")
+            elif failed_well(checks, label, outcome, code, ["--max-bad"], 1):
+                checks.that(re.search(r"[0-9z]\.jsonl", outcome.err), f"{label}: no bad record is named", outcome)
+                checks.equal([n for n in listing(work) if n.startswith("limit.h5")], [], f"{label}: left files")
+            for name in [n for n in os.listdir(work) if n.startswith("limit.h5")]:
+                path = f"{work}/{name}"
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+
+
+# ---- permissions ------------------------------------------------------------------------------------------------
+
+
+def check_permissions(checks, work):
+    options = {}
+    if os.geteuid() == 0:
+        options = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "env": {"HOME": work, "OMPI_ALLOW_RUN_AS_ROOT": ""}}
+        try:
+            outcome = support.run(["jobs"], limit=HANG, cwd="/", **options)
+        except OSError as error:
+            return checks.note(f"permissions are left out: {error}")
+        if outcome.code != 0:
+            return checks.note("permissions are left out: another user cannot run the program")
+        os.chmod(work, 0o777)
+    for ranks in (0, 2):
+        secret = f"{work}/secret{ranks}"
+        support.write(f"{secret}/a.jsonl", support.records(1, 20))
+        support.write(f"{secret}/b.jsonl", support.records(2, 20))
+        os.chmod(f"{secret}/b.jsonl", 0)
+        output = f"{work}/out{ranks}.h5"
+        label = f"a source that cannot be read, {ranks} ranks"
+        outcome = run_as(ranks, ["run", "-o", output, secret], work, options)
+        failed_well(checks, label, outcome, 74, ["b.jsonl", "ermission"], 1)
+        checks.that(not os.path.exists(output), f"{label}: left a result")
+        checks.that(not os.path.exists(output + ".ckpt"), f"{label}: left the folder of the spills")
+        os.chmod(f"{secret}/b.jsonl", 0o644)
+        closed = f"{work}/closed{ranks}"
+        os.makedirs(closed)
+        os.chmod(closed, 0o555)
+        label = f"a folder that cannot be written, {ranks} ranks"
+        outcome = run_as(ranks, ["run", "-o", f"{closed}/out.h5", secret], work, options)
+        failed_well(checks, label, outcome, (2, 74), ["closed"], 1)
+        label = f"a folder of spills that cannot be written, {ranks} ranks"
+        outcome = run_as(ranks, ["run", "-o", output, "-c", f"{closed}/ckpt", secret], work, options)
+        failed_well(checks, label, outcome, 74, ["closed"], max(ranks, 1))
+        os.chmod(closed, 0o755)
+        os.chmod(secret, 0)
+        label = f"a folder that cannot be read, {ranks} ranks"
+        outcome = run_as(ranks, ["run", "-o", output, secret], work, options)
+        failed_well(checks, label, outcome, 74, ["secret", "ermission"], 1)
+        os.chmod(secret, 0o755)
+
+
+def run_as(ranks, arguments, work, options):
+    """mpirun refuses --allow-run-as-root to nobody only by ignoring it."""
+    return support.run(arguments, ranks, limit=HANG, cwd=work, **options)
+
+
+# ---- spills, kills, sources that go away ------------------------------------------------------------------------
+
+
+def check_spills(checks, work):
+    """One rank of four cannot write: it says so, all end."""
+    source = f"{work}/spill-in"
+    for i in range(16):
+        support.write(f"{source}/{i:02d}.jsonl", support.records(i, 300))
+    for ranks, bad in ((0, 0), (4, 0), (4, 2)):
+        for kind in ("full", "folder"):
+            label = f"the spill of rank {bad} of {ranks}, {kind}"
+            output = f"{work}/spill.h5"
+            ckpt = f"{work}/ckpt-{ranks}-{bad}-{kind}"
+            os.makedirs(ckpt)
+            if kind == "full":
+                os.symlink("/dev/full", f"{ckpt}/spill-{bad:06d}")
+            else:
+                os.makedirs(f"{ckpt}/spill-{bad:06d}")
+            outcome = support.run(["run", *JOBS, "-o", output, "-c", ckpt, "--segment-size", "64K", source], ranks,
+                                  limit=HANG)
+            words = [r"spill-0*%d\b" % bad, r"writing \d+ bytes|cannot create"]
+            if ranks:
+                words.append(rf"\[rank {bad}\]")
+            failed_well(checks, label, outcome, 74, words, 1)
+            checks.that(not os.path.exists(output), f"{label}: left a result")
+            checks.that(not os.path.exists(output + ".partial"), f"{label}: left a partial result")
+            checks.that(not any(os.path.isfile(f"{ckpt}/{n}") for n in os.listdir(ckpt)), f"{label}: left spills")
+
+
+def make_long_corpus(work, name, links):
+    """Much work from little disk: many links to one file."""
+    one = f"{work}/one.jsonl"
+    if not os.path.exists(one):
+        support.write(one, support.records(9, 6000))
+    os.makedirs(f"{work}/{name}")
+    for i in range(links):
+        os.symlink(one, f"{work}/{name}/{i:04d}.jsonl")
+    return f"{work}/{name}"
+
+
+def wait_for(condition, limit=15):
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def spilled(folder):
+    with contextlib.suppress(OSError):
+        return sum(os.path.getsize(f"{folder}/{n}") for n in os.listdir(folder)) > 2 << 20
+    return False
+
+
+def check_kills(checks, work):
+    corpus = make_long_corpus(work, "long", 150)
+    for victim, phase in ((1, "map"), (0, "map"), (1, "write"), (None, "map")):
+        output = f"{work}/killed-{victim}-{phase}.h5"
+        options = ["--deflate", "9"] if phase == "write" else []
+        label = f"kill -9 of rank {victim} in {phase}" if victim is not None else "SIGTERM to mpirun in map"
+        inputs = [corpus] if phase == "map" else [f"{corpus}/00[0-2]?.jsonl"]
+        process = support.start(["run", *JOBS, "-o", output, *options, *inputs], 2)
+        there = (lambda: spilled(output + ".ckpt")) if phase == "map" else (lambda: os.path.exists(output + ".partial"))
+        started = wait_for(lambda: there() or process.poll() is not None)
+        pids = support.ranks_of(process.pid)
+        if process.poll() is not None or len(pids) != 2 or not started:
+            support.finish(process, 60)
+            checks.note(f"{label}: the run was over before it could be killed")
+            continue
+        if victim is None:
+            above = [pid for pid in support.descendants(process.pid) if pid not in pids]
+            os.kill(above[0], signal.SIGTERM)
+        else:
+            os.kill(pids[victim], signal.SIGKILL)
+        outcome = support.finish(process, 15)
+        if not checks.that(not outcome.timed_out, f"{label}: mpirun goes on", outcome):
+            continue
+        checks.that(outcome.code != 0, f"{label}: exit code 0", outcome)
+        checks.that(not os.path.exists(output), f"{label}: there is a result")
+        gone = wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 5)
+        checks.that(gone, f"{label}: ranks live on")
+        checks.that(not os.path.exists(output), f"{label}: a result appears later")
+        again = support.run(["run", *JOBS, "-o", output, f"{work}/one.jsonl"], 3)
+        checks.ended(again, 0, f"{label}: the next run")
+        fresh = f"{work}/fresh.h5"
+        checks.ended(support.run(["run", "-f", *JOBS, "-o", fresh, f"{work}/one.jsonl"]), 0, "a fresh run")
+        if os.path.exists(output):
+            checks.equal(support.sha256(output), support.sha256(fresh), f"{label}: the next run's result")
+        left = [n for n in listing(work) if os.path.basename(output) in n and (".partial" in n or ".ckpt" in n)]
+        checks.that(not left and not os.path.exists(output + ".ckpt"), f"{label}: after the next run there still is {left}")
+
+
+def check_vanished(checks, work):
+    """A source that was there for the plan and is not there to be read."""
+    for ranks in (0, 2):
+        corpus = make_long_corpus(work, f"vanish{ranks}", 120)
+        output = f"{work}/vanish{ranks}.h5"
+        label = f"a source that vanishes, {ranks} ranks"
+        process = support.start(["run", *JOBS, "-o", output, corpus], ranks)
+        wait_for(lambda: spilled(output + ".ckpt") or process.poll() is not None)
+        os.unlink(f"{corpus}/0119.jsonl")
+        outcome = support.finish(process, HANG)
+        if outcome.code == 0:
+            checks.note(f"{label}: the run was too fast")
+            continue
+        failed_well(checks, label, outcome, 74, ["0119.jsonl"], 1)
+        checks.equal([n for n in listing(work) if n.startswith(f"vanish{ranks}.h5")], [], f"{label}: left files")
+
+
+def check_file_limit(checks, work):
+    """RLIMIT_FSIZE: the signal must not kill without a word."""
+    source = support.write(f"{work}/limited.jsonl", support.records(5, 2000))
+    size = None
+    for label, part in (("no limit", None), ("of the spill", 0.02), ("of the result", 0.97)):
+        output = f"{work}/limited.h5"
+        limit = None if part is None else int(size * part)
+
+        def lower(limit=limit):
+            if limit is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        outcome = support.run(["run", *JOBS, "-o", output, source], limit=HANG, preexec_fn=lower)
+        if part is None:
+            checks.ended(outcome, 0, label)
+            size = os.path.getsize(output)
+            for name in listing(work):
+                if name.startswith("limited.h5"):
+                    os.unlink(f"{work}/{name}")
+            continue
+        label = f"a limit on the size of files met {label}"
+        failed_well(checks, label, outcome, 74, ["limited.h5"], 1)
+        left = [n for n in listing(work) if n.startswith("limited.h5")]
+        checks.equal(left, [], f"{label}: left files")
+        for name in left:
+            os.unlink(f"{work}/{name}")
+
+
+# ---- full disks -------------------------------------------------------------------------------------------------
+
+
+class Disk:
+    """A small tmpfs in a name space of mounts of our own."""
+
+    def __init__(self, work):
+        self.path = f"{work}/disk"
+        os.makedirs(self.path)
+        self.mounted = False
+
+    def resize(self, size, options=""):
+        size = (size + 4095) // 4096 * 4096
+        kind = f"remount,size={size}{options}" if self.mounted else f"size={size}{options}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", kind, "tmpfs", self.path], check=True)
+        self.mounted = True
+
+    def empty(self, size):
+        if self.mounted:
+            subprocess.run(["umount", self.path], check=True)
+            self.mounted = False
+        self.resize(size)
+
+    def close(self):
+        if self.mounted:
+            subprocess.run(["umount", "-l", self.path], check=False)
+
+
+def full(checks, label, disk, arguments, ranks, wanted, output, old=None):
+    """A run on a disk that may be too small: 74 with nothing left behind, or a whole result."""
+    outcome = support.run(arguments, ranks, limit=HANG)
+    if outcome.code == 0 and not outcome.timed_out:
+        checks.equal(support.sha256(output), wanted, f"{label}: the result differs")
+        return 0
+    if checks.ended(outcome, 74, label):
+        failed_well(checks, label, outcome, 74, [re.escape(disk.path), r"\d+ bytes|HDF5", "No space left"])
+    left = listing(disk.path)
+    kept = [os.path.relpath(output + suffix, disk.path) for suffix in ("", ".run.json", ".quarantine.jsonl")] if old else []
+    checks.equal([n for n in left if n not in kept], [], f"{label}: left on the disk", outcome)
+    if old and output.startswith(disk.path):
+        checks.that(os.path.exists(output) and support.sha256(output) == old, f"{label}: the old result is not intact")
+    return outcome.code
+
+
+def check_disks(checks, work):
+    lines = support.records(6, 1500).splitlines(keepends=True)
+    source = support.write(f"{work}/disk-in/a.jsonl", b"".join(line + b"{bad\n" * (i % 3 == 0) for i, line in enumerate(lines)))
+    disk = Disk(work)
+    try:
+        for deflate in ("0", "3"):
+            good = f"{work}/good{deflate}.h5"
+            run = ["run", *JOBS, "--deflate", deflate, "--segment-size", "64K"]
+            checks.ended(support.run([*run, "-o", good, source], 4), 0, "a run on a large disk")
+            size = os.path.getsize(good)
+            spill = sum(f["spill_bytes"] for f in support.run_report(good)["rank_figures"])
+            listed = os.path.getsize(good + ".quarantine.jsonl")
+            wanted = support.sha256(good)
+            output = f"{disk.path}/out.h5"
+            check_result_disk(checks, disk, [*run, "-c", f"{work}/ckpt", "-o", output, source], output, wanted, size, listed,
+                              deflate)
+            check_old_result(checks, disk, run, work, source, output, wanted, size, spill)
+            if deflate == "0":
+                check_spill_disk(checks, disk, run, work, source, wanted, spill)
+    finally:
+        disk.close()
+
+
+def check_result_disk(checks, disk, arguments, output, wanted, size, listed, deflate):
+    sizes = [(64 << 10, 0), (size // 2, 0), (size // 2, 3), (64 << 10, 3)]
+    sizes += [(size + delta, 0) for delta in range(-48 << 10, listed + (16 << 10), 12 << 10)]
+    sizes += [(size - (20 << 10), 3), (size + listed // 2, 3)]
+    codes = []
+    for space, ranks in sizes:
+        disk.empty(space)
+        label = f"a disk of {space} bytes for a result of {size}, deflate {deflate}, {ranks} ranks"
+        codes.append(full(checks, label, disk, arguments, ranks, wanted, output))
+        if codes[-1] == 74:
+            disk.resize(64 << 20)
+            again = support.run(arguments, ranks)
+            label += ": the next run with space"
+            if checks.ended(again, 0, label):
+                checks.equal(support.sha256(output), wanted, label)
+    checks.that(74 in codes and 0 in codes, f"the sizes of disks are badly chosen: {codes}")
+
+
+def check_old_result(checks, disk, run, work, source, output, wanted, size, spill):
+    older = support.write(f"{work}/older.jsonl", support.records(7, 100))
+    for ranks, beside in ((0, False), (3, False), (2, True)):
+        disk.empty(64 << 20)
+        checks.ended(support.run([*run, "-o", output, older]), 0, "an old result")
+        old = support.sha256(output)
+        used = sum(os.path.getsize(f"{disk.path}/{n}") + 4096 for n in listing(disk.path))
+        disk.resize(used + (spill // 2 if beside else size // 2))
+        label = f"an old result on a full disk, {ranks} ranks, spills {'beside' if beside else 'elsewhere'}"
+        where = [] if beside else ["-c", f"{work}/ckpt"]
+        code = full(checks, label, disk, [*run, *where, "--force", "-o", output, source], ranks, wanted, output, old)
+        checks.equal(code, 74, label)
+
+
+def check_spill_disk(checks, disk, run, work, source, wanted, spill):
+    for ranks, space in ((0, spill // 2), (4, spill // 2), (4, spill - (16 << 10)), (4, 4096)):
+        disk.empty(space)
+        output = f"{work}/spilled.h5"
+        label = f"a disk of {space} bytes for {spill} of spills, {ranks} ranks"
+        arguments = [*run, "-f", "-c", f"{disk.path}/ckpt", "-o", output, source]
+        checks.equal(full(checks, label, disk, arguments, ranks, wanted, output), 74, label)
+        checks.that(not os.path.exists(output), f"{label}: left a result")
+        disk.resize(64 << 20)
+        checks.ended(support.run(arguments, ranks), 0, f"{label}: the next run with space")
+        for name in [n for n in os.listdir(work) if n.startswith("spilled.h5")]:
+            os.unlink(f"{work}/{name}")
+    disk.empty(1 << 20)
+    disk.resize(1 << 20, ",ro")
+    for ranks in (0, 2):
+        outcome = support.run([*run, "-o", f"{disk.path}/out.h5", source], ranks, limit=HANG)
+        failed_well(checks, f"a read-only disk, {ranks} ranks", outcome, (2, 74), ["out.h5"], 1)
+
+
+# ---- all of it --------------------------------------------------------------------------------------------------
+
+
+def run_disks(checks):
+    """Mounts need a name space; a user's own will do, where the system allows one."""
+    command = ["unshare", "-m"] + ([] if os.geteuid() == 0 else ["-r"])
+    probe = "d=$(mktemp -d) && mount -t tmpfs -o size=4096 tmpfs $d; r=$?; umount $d; rmdir $d; exit $r"
+    if shutil.which("unshare") is None or \
+            subprocess.run([*command, "sh", "-c", probe], capture_output=True, check=False).returncode != 0:
+        return checks.note("full disks are left out: no tmpfs can be mounted")
+    done = subprocess.run([*command, sys.executable, "-B", os.path.abspath(__file__), support.program(), "disks"],
+                          check=False)
+    return checks.equal(done.returncode, 0, "full disks")
+
+
+PARTS = {"usage": check_usage, "existing": check_existing, "bad": check_bad_limits, "permissions": check_permissions,
+         "spills": check_spills, "limit": check_file_limit, "vanished": check_vanished, "kills": check_kills}
+
+
+def main():
+    """failures.py [PROGRAM [PART]]"""
+    checks = support.Checks()
+    only = sys.argv[2] if len(sys.argv) > 2 else None
+    if only == "disks":
+        with support.folder() as work:
+            check_disks(checks, work)
+        checks.exit()
+    for name, check in PARTS.items():
+        if only in (None, name):
+            began = time.monotonic()
+            with support.folder() as work:
+                check(checks, work)
+            print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+    if only is None:
+        run_disks(checks)
+    checks.exit()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
