@@ -67,9 +67,28 @@ static const uint16_t known_raw[KNOWN][DH_DHATUS] = {
 static const double known_entropy[KNOWN] = {0.5918878278651912, 0.593627652640302, 0.5893181263933283};
 static const double known_variance[KNOWN] = {2.1128554985675778e+20, 1.1483959894602713e+20, 4.553301481114042e+20};
 
+static const double known_prime[KNOWN][DH_DIGEST_PRIMES] = {
+    {1.4953577280174768, 3.960495175678136, 91.5800109229929, 15964.694156198799, 22929477.608410705,
+     85363168.45603496, 709621665.0961224, 1711081056.229929, 7778102326.812124, 48995946163.09503},
+    {1.4494015233949946, 4.278563656147987, 110.61915125136018, 19111.995647442873, 17254512.327529922,
+     63903436.325353645, 527730210.63656145, 1269660361.4504898, 5752707113.659412, 36122684387.44614},
+    {1.4795695001824152, 3.9715432323969355, 97.37504560379423, 13210.031740240787, 32679945.87595768,
+     122549362.02079533, 1028429122.3454944, 2487881474.4699016, 11363849255.791317, 71924261719.09048},
+};
+
 static bool is_near(double got, double expected)
 {
     return fabs(got - expected) <= 1e-12 * fabs(expected);
+}
+
+static bool primes_are_known(const double *prime, int k)
+{
+    for (int i = 0; i < DH_DIGEST_PRIMES; i++) {
+        if (!is_near(prime[i], known_prime[k][i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static dh_status digest_self_test(void *state, dh_backend *backend)
@@ -86,7 +105,7 @@ static dh_status digest_self_test(void *state, dh_backend *backend)
         return dh_error(DH_INTERNAL, "job digest: backend %s failed on the known answers", backend->kind->name);
     }
     for (int k = 0; k < KNOWN; k++) {
-        if (memcmp(raw[k], known_raw[k], sizeof raw[k]) != 0 || !is_near(entropy[k], known_entropy[k]) ||
+        if (memcmp(raw[k], known_raw[k], sizeof raw[k]) != 0 || !primes_are_known(prime[k], k) || !is_near(entropy[k], known_entropy[k]) ||
             !is_near(variance[k], known_variance[k]) ||
             !is_near(score[k], 0.7 * known_entropy[k] + 0.3 * known_variance[k])) {
             return dh_error(DH_INTERNAL, "job digest: backend %s fails known answer %d (entropy %.17g, expected %.17g)",

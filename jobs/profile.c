@@ -144,7 +144,23 @@ static void known_edge(known_lexicon *known, uint32_t node, uint64_t symbol, uin
     known_pass(known->next_filter, key);
 }
 
-static dh_status known_check(const uint32_t *counts, const float *profile, const double *value,
+/* sum over d of p[d] * prime^(d mod prime), from the definition. */
+static bool known_primes(const double *p, const double *prime)
+{
+    static const int base[DH_PRIMES] = {2, 3, 5, 7, 11, 13, 17, 19, 23, 29};
+    for (int i = 0; i < DH_PRIMES; i++) {
+        double expected = 0.0;
+        for (int d = 0; d < KNOWN_CATEGORIES; d++) {
+            expected += p[d] * pow(base[i], d % base[i]);
+        }
+        if (!(fabs(prime[i] - expected) <= 1e-13 * expected)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static dh_status known_check(const uint32_t *counts, const float *profile, const double *prime, const double *value,
                              const uint64_t *code, uint32_t matched, const char *backend)
 {
     /* "not good OTHER OTHER in front of OTHER SPEAKING in": good is negated (NOT stands before it); "in front
@@ -162,7 +178,7 @@ static dh_status known_check(const uint32_t *counts, const float *profile, const
                           code[0] == 7 && code[1] == 2 + 1 * 3 + 1 * 9 && code[2] == 3 + 4 * 5 + 4 * 25;
     const bool floats = memcmp(profile, expected_profile, sizeof expected_profile) == 0 &&
                         fabs(value[0] - 5.0 / 10.0) < 1e-15 && fabs(value[1] - entropy / log(3.0)) < 1e-14 &&
-                        fabs(value[2] - variance) < 1e-15;
+                        fabs(value[2] - variance) < 1e-15 && known_primes(p, prime);
     if (!integers || !floats) {
         return dh_error(DH_INTERNAL,
                         "job profile: backend %s fails its known answer (matched %u, codes %llu %llu %llu, "
@@ -214,7 +230,7 @@ static dh_status profile_self_test(void *state, dh_backend *backend)
     void *const column[] = {profile, counts, prime, &matched, &value[0], &value[1], &value[2], &code[0], &code[1], &code[2]};
     dh_status status = DH_INTERNAL;
     if (vectorise_with(&tables, 3, backend, &batch, column) == DH_BACKEND_OK) {
-        status = known_check(counts, profile, value, code, matched, backend->kind->name);
+        status = known_check(counts, profile, prime, value, code, matched, backend->kind->name);
     } else {
         (void)dh_error(status, "job profile: backend %s failed on its known answer", backend->kind->name);
     }

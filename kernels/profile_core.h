@@ -125,11 +125,11 @@ DH_FN void dh_profile_add(const dh_profile_tables *tables, const dh_profile_docu
 enum { DH_PROFILE_WINDOW = 64 /* tokens that are looked at together: a bit each in a word */ };
 
 /* The tokens of a window at which a term may begin, a bit each: those that pass the filter and those with
- * a prefix. Their slots are asked for here, all at once, so that the misses overlap. */
+ * a prefix. Their slots are asked for here, all at once and a window ahead, so that the misses overlap. */
 DH_FN uint64_t dh_profile_candidates(const dh_profile_tables *tables, const dh_profile_document *document,
                                      uint32_t base, uint32_t cursor)
 {
-    const uint32_t left = document->token_count - base;
+    const uint32_t left = base < document->token_count ? document->token_count - base : 0;
     const uint32_t count = left < DH_PROFILE_WINDOW ? left : DH_PROFILE_WINDOW;
     uint64_t candidates = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -159,8 +159,10 @@ DH_FN uint32_t dh_profile_count(const dh_profile_tables *tables, const dh_profil
     uint32_t matched = 0;
     uint32_t cursor = 0;
     uint32_t free_from = 0; /* tokens before are inside a match */
+    uint64_t upcoming = dh_profile_candidates(tables, document, 0, 0);
     for (uint32_t base = 0; base < document->token_count; base += DH_PROFILE_WINDOW) {
-        uint64_t candidates = dh_profile_candidates(tables, document, base, cursor);
+        uint64_t candidates = upcoming;
+        upcoming = dh_profile_candidates(tables, document, base + DH_PROFILE_WINDOW, cursor);
         for (; candidates != 0; candidates &= candidates - 1) {
             const uint32_t at = base + DH_LOWEST_BIT(candidates);
             if (at < free_from) {

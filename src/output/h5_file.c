@@ -23,6 +23,9 @@ static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *co
     (void)context;
     if (depth == 0) {
         (void)snprintf(last_reason, sizeof last_reason, "%s", error->desc != NULL ? error->desc : "unknown");
+        for (char *c = last_reason; *c != '\0'; c++) { /* some reasons have a time stamp with its line end */
+            *c = *c == '\n' ? ' ' : *c;
+        }
     }
     return 0;
 }

@@ -213,7 +213,7 @@ GOOD_LINES = [
     b'{"text":"\xe0\x80\xaf \xf4\x90\x80\x80 \xed\xbf\xbf \xf8\x88\x80\x80\x80"}', b'{"text":"surrogates\\ud800\\ud800\\udc00\\udc00"}',
     b'{"text":"x","id":1e5}', b'{"text":"x","id":-0}', b'{"text":"x","id":1E+05}', b'{"text":"x","id":' + b"9" * 300 + b"}",
     b'{"text":"x","id":"a","id":null}', b'{"text":"x","id":["a"]}', b'{"text":"","id":"empty"}', b'{"text":"\\u0000\\u0001\\u001f","id":"control"}',
-    b'{"text":"the and of is","lang":"f\\u0072"}', b'{"text":"x","lang":"en","lang":"fr"}', b'{"text":"\\"\\\\\\/\\b\\f\\n\\r\\t","id":"escapes\\"\\\\"}',
+    b'{"text":"the and of is","lang":"f\\u0072"}', b'{"text":"the and of is","lang":"fr-\\u0041"}', b'{"text":"x","lang":"en","lang":"fr"}', b'{"text":"\\"\\\\\\/\\b\\f\\n\\r\\t","id":"escapes\\"\\\\"}',
     b'{"text":"top","body":{"text":"dotted"},"meta":{"id":"m1","lang":"fr"}}', b'{"text":"x","body":{"text":"dotted"},"body":{}}',
     b'{"text":"x","body":{"text":"not","text":"no, this"},"meta":{"id":"m1"}}', b'{"text":"x","body":[{"text":"in a list"}]}',
     b'{"text":"x","body":{"text":"\xff\xff"},"meta":{"id":5,"lang":"DE-at"}}', b'{"text":"x","body.text":"y","body":{"text":"z"}}',
@@ -237,6 +237,8 @@ def densities():
     yield None, "the " + "zzz " * 23
     yield None, "zzz " * 1000 + "the of and " * 1000
     yield None, "the of and " * 14 + "zzz " * 958 + "le les une au " * 500
+    yield None, "zzz " * 960 + "the " * 40  # the 1,000th token decides
+    yield None, "the " * 50 + "le " * 50 + "zzz " * 900 + "the"  # the 1,001st does not
     yield None, "the le"
     yield None, "the of le"
     yield None, "guerre pas jamais"

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections import Counter
 
 import make_corpus
 import reference
@@ -431,7 +432,8 @@ def random_terms(corpus, rule, source, count, categories):
     tokenize = reference.tokenizer(rule)
     documents = [document for document in corpus.documents if len(document.tokens) > 3]
     seen, lines, words = set(), [], [token for document in documents[:400] for token in document.tokens[:50]]
-    common = sorted(set(words), key=lambda word: (-words.count(word), word))[:120]
+    counts = Counter(words)
+    common = sorted(counts, key=lambda word: (-counts[word], word))[:120]
     for _ in range(count * 3):
         if len(lines) == count:
             break
