@@ -34,7 +34,8 @@ static int compare_doubles(const void *a, const void *b)
 static dh_status cut(bench *bench, uint64_t size, uint16_t lexicon)
 {
     dh_tokenizer *tokenizer = NULL;
-    DH_TRY(dh_tokenizer_create(DH_TOKENS_UNICODE, dh_lexicons_prefixes(bench->settings.lexicons, lexicon), &tokenizer));
+    DH_TRY(dh_tokenizer_create(DH_TOKENS_UNICODE, dh_lexicons_prefixes(bench->settings.lexicons, lexicon),
+                               &tokenizer));
     bench->documents = 0;
     bench->sink.token_count = 0;
     bench->sink.prefix_hit_count = 0;
@@ -66,7 +67,8 @@ static double run_once(bench *bench, const dh_active_job *job, void *const *colu
     const double start = dh_seconds();
     for (uint32_t first = 0; first < bench->documents;) {
         uint32_t last = first;
-        while (last < bench->documents && bench->text_offset[last] - bench->text_offset[first] < BATCH_BYTES &&
+        while (last < bench->documents &&
+               bench->text_offset[last] - bench->text_offset[first] < BATCH_BYTES &&
                last - first < DH_CHUNK_ROWS) {
             last++;
         }
@@ -93,7 +95,8 @@ static dh_status measure(bench *bench, uint64_t size, uint16_t lexicon)
         const dh_active_job *job = &bench->settings.job[j];
         void *column[DH_JOB_COLUMNS_MAX] = {0};
         for (uint32_t c = 0; c < job->column_count; c++) {
-            DH_TRY(dh_allocate(DH_CHUNK_ROWS, bench->settings.schema.row_size[job->first_column + c], "a column", &column[c]));
+            DH_TRY(dh_allocate(DH_CHUNK_ROWS, bench->settings.schema.row_size[job->first_column + c],
+                               "a column", &column[c]));
         }
         double seconds[ROUNDS];
         (void)run_once(bench, job, column);
@@ -101,9 +104,10 @@ static dh_status measure(bench *bench, uint64_t size, uint16_t lexicon)
             seconds[round] = run_once(bench, job, column);
         }
         qsort(seconds, ROUNDS, sizeof *seconds, compare_doubles);
-        printf("%-10s %6llu-byte documents: %8.1f MB of text/s, %10.0f documents/s, %8.1f M tokens/s\n", job->job->name,
-               (unsigned long long)size, (double)bench->text.size / 1e6 / seconds[ROUNDS / 2],
-               (double)bench->documents / seconds[ROUNDS / 2], (double)bench->sink.token_count / 1e6 / seconds[ROUNDS / 2]);
+        printf("%-10s %6llu-byte documents: %8.1f MB of text/s, %10.0f documents/s, %8.1f M tokens/s\n",
+               job->job->name, (unsigned long long)size, (double)bench->text.size / 1e6 / seconds[ROUNDS / 2],
+               (double)bench->documents / seconds[ROUNDS / 2],
+               (double)bench->sink.token_count / 1e6 / seconds[ROUNDS / 2]);
         for (uint32_t c = 0; c < job->column_count; c++) {
             free(column[c]);
         }
@@ -127,7 +131,8 @@ static dh_status run(const char *path, const char *language)
     bench.token_offset = malloc((most + 1) * sizeof(uint64_t));
     bench.hit_offset = malloc((most + 1) * sizeof(uint64_t));
     bench.lexicon = malloc((most + 1) * sizeof(uint16_t));
-    const uint16_t lexicon = dh_lexicons_find(bench.settings.lexicons, dh_language_parse(language, strlen(language)));
+    const uint16_t lexicon =
+        dh_lexicons_find(bench.settings.lexicons, dh_language_parse(language, strlen(language)));
     DH_TRY(measure(&bench, 1000, lexicon));
     DH_TRY(measure(&bench, 8000, lexicon));
     free(bench.text_offset);

@@ -24,20 +24,39 @@ static uint32_t digest_columns(const void *state, dh_column column[DH_JOB_COLUMN
 {
     (void)state;
     column[COLUMN_RAW] = (dh_column){
-        .place = DH_OBSM, .name = "digest", .type = DH_U16, .width = DH_DHATUS,
-        .description = "hashed profile, raw weights: bytes 0, 5, 13, 21 and 29 of SHA-256(NAME::text), summed, "
-                       "for RELATE MODAL EXIST EVAL COMM CAUSE ITER DECIDE FEEL; divide by the row's sum for weights",
+        .place = DH_OBSM,
+        .name = "digest",
+        .type = DH_U16,
+        .width = DH_DHATUS,
+        .description =
+            "hashed profile, raw weights: bytes 0, 5, 13, 21 and 29 of SHA-256(NAME::text), summed, "
+            "for RELATE MODAL EXIST EVAL COMM CAUSE ITER DECIDE FEEL; divide by the row's sum for weights",
         .unit = "1"};
     column[COLUMN_PRIME] = (dh_column){
-        .place = DH_OBSM, .name = "digest_prime", .type = DH_F64, .width = DH_DIGEST_PRIMES,
+        .place = DH_OBSM,
+        .name = "digest_prime",
+        .type = DH_F64,
+        .width = DH_DIGEST_PRIMES,
         .description = "prime-base activations of the hashed profile, for 2 3 5 7 11 13 17 19 23 29",
         .unit = "1"};
-    column[COLUMN_ENTROPY] = (dh_column){.place = DH_OBS, .name = "digest_entropy", .type = DH_F64, .width = 1,
-        .description = "entropy of the prime-base activations", .unit = "nat"};
-    column[COLUMN_VARIANCE] = (dh_column){.place = DH_OBS, .name = "digest_variance", .type = DH_F64, .width = 1,
-        .description = "population variance of the prime-base activations", .unit = "1"};
-    column[COLUMN_SCORE] = (dh_column){.place = DH_OBS, .name = "digest_score", .type = DH_F64, .width = 1,
-        .description = "0.7 digest_entropy + 0.3 digest_variance", .unit = "1"};
+    column[COLUMN_ENTROPY] = (dh_column){.place = DH_OBS,
+                                         .name = "digest_entropy",
+                                         .type = DH_F64,
+                                         .width = 1,
+                                         .description = "entropy of the prime-base activations",
+                                         .unit = "nat"};
+    column[COLUMN_VARIANCE] = (dh_column){.place = DH_OBS,
+                                          .name = "digest_variance",
+                                          .type = DH_F64,
+                                          .width = 1,
+                                          .description = "population variance of the prime-base activations",
+                                          .unit = "1"};
+    column[COLUMN_SCORE] = (dh_column){.place = DH_OBS,
+                                       .name = "digest_score",
+                                       .type = DH_F64,
+                                       .width = 1,
+                                       .description = "0.7 digest_entropy + 0.3 digest_variance",
+                                       .unit = "1"};
     return COLUMN_COUNT;
 }
 
@@ -65,7 +84,8 @@ static const uint16_t known_raw[KNOWN][DH_DHATUS] = {
     {868, 545, 196, 692, 514, 622, 514, 770, 761},
 };
 static const double known_entropy[KNOWN] = {0.5918878278651912, 0.593627652640302, 0.5893181263933283};
-static const double known_variance[KNOWN] = {2.1128554985675778e+20, 1.1483959894602713e+20, 4.553301481114042e+20};
+static const double known_variance[KNOWN] = {2.1128554985675778e+20, 1.1483959894602713e+20,
+                                             4.553301481114042e+20};
 
 static const double known_prime[KNOWN][DH_DIGEST_PRIMES] = {
     {1.4953577280174768, 3.960495175678136, 91.5800109229929, 15964.694156198799, 22929477.608410705,
@@ -102,13 +122,15 @@ static dh_status digest_self_test(void *state, dh_backend *backend)
     const dh_batch batch = {
         .document_count = KNOWN, .text = (const uint8_t *)known_text, .text_offset = known_offset};
     if (digest_vectorise(state, backend, &batch, column) != DH_BACKEND_OK) {
-        return dh_error(DH_INTERNAL, "job digest: backend %s failed on the known answers", backend->kind->name);
+        return dh_error(DH_INTERNAL, "job digest: backend %s failed on the known answers",
+                        backend->kind->name);
     }
     for (int k = 0; k < KNOWN; k++) {
-        if (memcmp(raw[k], known_raw[k], sizeof raw[k]) != 0 || !primes_are_known(prime[k], k) || !is_near(entropy[k], known_entropy[k]) ||
-            !is_near(variance[k], known_variance[k]) ||
+        if (memcmp(raw[k], known_raw[k], sizeof raw[k]) != 0 || !primes_are_known(prime[k], k) ||
+            !is_near(entropy[k], known_entropy[k]) || !is_near(variance[k], known_variance[k]) ||
             !is_near(score[k], 0.7 * known_entropy[k] + 0.3 * known_variance[k])) {
-            return dh_error(DH_INTERNAL, "job digest: backend %s fails known answer %d (entropy %.17g, expected %.17g)",
+            return dh_error(DH_INTERNAL,
+                            "job digest: backend %s fails known answer %d (entropy %.17g, expected %.17g)",
                             backend->kind->name, k, entropy[k], known_entropy[k]);
         }
     }

@@ -51,7 +51,8 @@ typedef struct dh_column {
     uint32_t width; /* elements a document; 1 in obs but for DH_TEXT */
     const char *description;
     const char *unit;
-    /* obs only: the values are codes of this many categories with these names; the file stores a categorical. */
+    /* obs only: the values are codes of this many categories with these names; the file stores a categorical.
+     */
     const char *const *category;
     uint32_t category_count;
 } dh_column;
@@ -63,9 +64,9 @@ enum { DH_JOB_COLUMNS_MAX = 24, DH_JOB_SOURCE_SUMS_MAX = 512 };
 
 /* What every job can know of documents besides its own columns. */
 typedef struct dh_document_facts {
-    const uint32_t *tokens;    /* tokens of each document */
-    const uint32_t *bytes;     /* bytes of its text */
-    const uint16_t *language;  /* dh_language code (src/lexicon/language.h) */
+    const uint32_t *tokens;   /* tokens of each document */
+    const uint32_t *bytes;    /* bytes of its text */
+    const uint16_t *language; /* dh_language code (src/lexicon/language.h) */
 } dh_document_facts;
 
 /* A block of consecutive result rows, or the documents of a batch. column[c] is the job's own column c. */
@@ -87,10 +88,10 @@ struct dh_emitter {
 
 /* What a job may use when it is created. All outlive the job. */
 typedef struct dh_job_setup {
-    const dh_profile_tables *lexicons; /* NULL unless a job with uses_lexicons is active */
-    const char *const *category;       /* names, lexicons->category_count of them */
+    const dh_profile_tables *lexicons;           /* NULL unless a job with uses_lexicons is active */
+    const char *const *category;                 /* names, lexicons->category_count of them */
     const char *(*language_name)(uint16_t code); /* "en", "und"; static storage */
-    uint32_t language_count;           /* codes are below this */
+    uint32_t language_count;                     /* codes are below this */
 } dh_job_setup;
 
 /* What can happen to vectorise: the backend's own status. */
@@ -111,7 +112,8 @@ struct dh_job {
     dh_status (*self_test)(void *state, dh_backend *backend);
 
     /* column[c] has room for the batch's documents. */
-    dh_backend_status (*vectorise)(void *state, dh_backend *backend, const dh_batch *batch, void *const *column);
+    dh_backend_status (*vectorise)(void *state, dh_backend *backend, const dh_batch *batch,
+                                   void *const *column);
 
     /* Sums by source: how many, their names, and adding the documents [from, to) of rows. May be 0/NULL. */
     uint32_t (*source_sum_count)(const void *state);

@@ -70,7 +70,8 @@ static dh_status null_self_test(void *state, dh_backend *backend)
     }
     for (int d = 0; d < 3; d++) {
         if (even[d] != expected[d]) {
-            return dh_error(DH_INTERNAL, "job null: known answer %d is %u, expected %u", d, even[d], expected[d]);
+            return dh_error(DH_INTERNAL, "job null: known answer %d is %u, expected %u", d, even[d],
+                            expected[d]);
         }
     }
     return DH_OK;
@@ -82,7 +83,8 @@ static uint32_t null_source_sum_count(const void *state)
     return 1;
 }
 
-static void null_source_sums(const void *state, const dh_rows *rows, uint32_t from, uint32_t to, uint64_t *sum)
+static void null_source_sums(const void *state, const dh_rows *rows, uint32_t from, uint32_t to,
+                             uint64_t *sum)
 {
     (void)state;
     const uint32_t *even = rows->column[COLUMN_EVEN];

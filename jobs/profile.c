@@ -34,7 +34,9 @@ static dh_status profile_create(const dh_job_setup *setup, void **state)
     const uint32_t k = setup->lexicons->category_count;
     job->setup = setup;
     /* The smaller the base the more categories fit, so the codes that fit are the first ones. */
-    job->codes = k <= DH_CODE5_CATEGORIES_MAX ? 3 : (k <= DH_CODE3_CATEGORIES_MAX ? 2 : (k <= DH_CODE2_CATEGORIES_MAX ? 1 : 0));
+    job->codes = k <= DH_CODE5_CATEGORIES_MAX
+                     ? 3
+                     : (k <= DH_CODE3_CATEGORIES_MAX ? 2 : (k <= DH_CODE2_CATEGORIES_MAX ? 1 : 0));
     const dh_status status = dh_profile_corpus_create(setup, &job->corpus);
     if (status != DH_OK) {
         free(job);
@@ -56,30 +58,71 @@ static uint32_t profile_columns(const void *state, dh_column column[DH_JOB_COLUM
 {
     const profile_job *job = state;
     const uint32_t k = job->setup->lexicons->category_count;
-    column[COLUMN_PROFILE] = (dh_column){
-        .place = DH_OBSM, .name = "dhatu", .type = DH_F32, .width = k,
-        .description = "lexical profile: share of each category; all zeros when nothing matched", .unit = "1"};
-    column[COLUMN_COUNTS] = (dh_column){
-        .place = DH_OBSM, .name = "dhatu_counts", .type = DH_U32, .width = 2 * k,
-        .description = "K positive, then K negative counts", .unit = "1/denominator (uns/dhatu/profile/denominator)"};
-    column[COLUMN_PRIME] = (dh_column){
-        .place = DH_OBSM, .name = "prime", .type = DH_F64, .width = DH_PRIMES,
-        .description = "prime-base activations of the profile, for 2 3 5 7 11 13 17 19 23 29", .unit = "1"};
-    column[COLUMN_MATCHED] = (dh_column){.place = DH_OBS, .name = "matched", .type = DH_U32, .width = 1,
-        .description = "tokens inside matches of the lexicon", .unit = "tokens"};
-    column[COLUMN_COVERAGE] = (dh_column){.place = DH_OBS, .name = "coverage", .type = DH_F64, .width = 1,
-        .description = "matched / tokens", .unit = "1"};
-    column[COLUMN_AMBIGUITY] = (dh_column){.place = DH_OBS, .name = "ambiguity", .type = DH_F64, .width = 1,
-        .description = "entropy of the profile / ln(K): 0 one category, 1 all alike", .unit = "1"};
-    column[COLUMN_VARIANCE] = (dh_column){.place = DH_OBS, .name = "variance", .type = DH_F64, .width = 1,
-        .description = "population variance of the profile", .unit = "1"};
+    column[COLUMN_PROFILE] =
+        (dh_column){.place = DH_OBSM,
+                    .name = "dhatu",
+                    .type = DH_F32,
+                    .width = k,
+                    .description = "lexical profile: share of each category; all zeros when nothing matched",
+                    .unit = "1"};
+    column[COLUMN_COUNTS] = (dh_column){.place = DH_OBSM,
+                                        .name = "dhatu_counts",
+                                        .type = DH_U32,
+                                        .width = 2 * k,
+                                        .description = "K positive, then K negative counts",
+                                        .unit = "1/denominator (uns/dhatu/profile/denominator)"};
+    column[COLUMN_PRIME] =
+        (dh_column){.place = DH_OBSM,
+                    .name = "prime",
+                    .type = DH_F64,
+                    .width = DH_PRIMES,
+                    .description = "prime-base activations of the profile, for 2 3 5 7 11 13 17 19 23 29",
+                    .unit = "1"};
+    column[COLUMN_MATCHED] = (dh_column){.place = DH_OBS,
+                                         .name = "matched",
+                                         .type = DH_U32,
+                                         .width = 1,
+                                         .description = "tokens inside matches of the lexicon",
+                                         .unit = "tokens"};
+    column[COLUMN_COVERAGE] = (dh_column){.place = DH_OBS,
+                                          .name = "coverage",
+                                          .type = DH_F64,
+                                          .width = 1,
+                                          .description = "matched / tokens",
+                                          .unit = "1"};
+    column[COLUMN_AMBIGUITY] =
+        (dh_column){.place = DH_OBS,
+                    .name = "ambiguity",
+                    .type = DH_F64,
+                    .width = 1,
+                    .description = "entropy of the profile / ln(K): 0 one category, 1 all alike",
+                    .unit = "1"};
+    column[COLUMN_VARIANCE] = (dh_column){.place = DH_OBS,
+                                          .name = "variance",
+                                          .type = DH_F64,
+                                          .width = 1,
+                                          .description = "population variance of the profile",
+                                          .unit = "1"};
     static const dh_column code[3] = {
-        {.place = DH_OBS, .name = "code2", .type = DH_U64, .width = 1,
-         .description = "presence of each category as digits of base 2, first category lowest", .unit = "1"},
-        {.place = DH_OBS, .name = "code3", .type = DH_U64, .width = 1,
-         .description = "sign of each category as digits of base 3: 0 none or balanced, 1 positive, 2 negative", .unit = "1"},
-        {.place = DH_OBS, .name = "code5", .type = DH_U64, .width = 1,
-         .description = "intensity of each category as digits of base 5: density 0, >0, >=0.005, >=0.01, >=0.02, one less where negatives prevail",
+        {.place = DH_OBS,
+         .name = "code2",
+         .type = DH_U64,
+         .width = 1,
+         .description = "presence of each category as digits of base 2, first category lowest",
+         .unit = "1"},
+        {.place = DH_OBS,
+         .name = "code3",
+         .type = DH_U64,
+         .width = 1,
+         .description =
+             "sign of each category as digits of base 3: 0 none or balanced, 1 positive, 2 negative",
+         .unit = "1"},
+        {.place = DH_OBS,
+         .name = "code5",
+         .type = DH_U64,
+         .width = 1,
+         .description = "intensity of each category as digits of base 5: density 0, >0, >=0.005, >=0.01, "
+                        ">=0.02, one less where negatives prevail",
          .unit = "1"}};
     for (uint32_t c = 0; c < job->codes; c++) {
         column[COLUMN_CODES + c] = code[c];
@@ -117,7 +160,7 @@ static dh_backend_status profile_vectorise(void *state, dh_backend *backend, con
 enum { KNOWN_SLOTS = 32, KNOWN_CATEGORIES = 3, KNOWN_TOKENS = 10 };
 
 /* Symbols stand for words; their upper bits spread them over the filter. */
-#define SYMBOL(n) ((uint64_t)(n) * UINT64_C(0xD6E8FEB86659FD93))
+#define SYMBOL(n) ((uint64_t)(n)*UINT64_C(0xD6E8FEB86659FD93))
 enum { GOOD = 1, NOT = 2, IN = 3, FRONT = 4, OF = 5, SPEAK_PREFIX = 6, SPEAKING = 7, OTHER = 8 };
 
 typedef struct known_lexicon {
@@ -160,13 +203,14 @@ static bool known_primes(const double *p, const double *prime)
     return true;
 }
 
-static dh_status known_check(const uint32_t *counts, const float *profile, const double *prime, const double *value,
-                             const uint64_t *code, uint32_t matched, const char *backend)
+static dh_status known_check(const uint32_t *counts, const float *profile, const double *prime,
+                             const double *value, const uint64_t *code, uint32_t matched, const char *backend)
 {
     /* "not good OTHER OTHER in front of OTHER SPEAKING in": good is negated (NOT stands before it); "in front
      * of" is category 0 and 2, half each; speaking is "speak*", category 1; the last "in" begins no term. */
     static const uint32_t expected_counts[2 * KNOWN_CATEGORIES] = {1, 2, 1, 2, 0, 0};
-    static const float expected_profile[KNOWN_CATEGORIES] = {3.0F / 6.0F, (float)(2.0 / 6.0), (float)(1.0 / 6.0)};
+    static const float expected_profile[KNOWN_CATEGORIES] = {3.0F / 6.0F, (float)(2.0 / 6.0),
+                                                             (float)(1.0 / 6.0)};
     const double p[KNOWN_CATEGORIES] = {3.0 / 6.0, 2.0 / 6.0, 1.0 / 6.0};
     double entropy = 0.0;
     double variance = 0.0;
@@ -209,25 +253,38 @@ static dh_status profile_self_test(void *state, dh_backend *backend)
     known_pass(known->negator_filter, SYMBOL(NOT));
     static const dh_profile_term term[] = {{2, 0, 1, 0}, {1, 1, 2, 0}, {2, 3, 1, 0}};
     static const uint8_t category[] = {0, 0, 2, 1};
-    const dh_profile_tables tables = {
-        .lexicon_count = 1, .category_count = KNOWN_CATEGORIES, .denominator = 2, .slot_mask = KNOWN_SLOTS - 1,
-        .slot = known->slot, .term = term, .category = category, .first_filter = known->first_filter,
-        .negator_filter = known->negator_filter, .next_filter = known->next_filter, .term_count = 3};
-    const uint64_t token[KNOWN_TOKENS] = {SYMBOL(NOT), SYMBOL(GOOD), SYMBOL(OTHER), SYMBOL(OTHER), SYMBOL(IN), SYMBOL(FRONT),
-                                          SYMBOL(OF), SYMBOL(OTHER), SYMBOL(SPEAKING), SYMBOL(IN)};
+    const dh_profile_tables tables = {.lexicon_count = 1,
+                                      .category_count = KNOWN_CATEGORIES,
+                                      .denominator = 2,
+                                      .slot_mask = KNOWN_SLOTS - 1,
+                                      .slot = known->slot,
+                                      .term = term,
+                                      .category = category,
+                                      .first_filter = known->first_filter,
+                                      .negator_filter = known->negator_filter,
+                                      .next_filter = known->next_filter,
+                                      .term_count = 3};
+    const uint64_t token[KNOWN_TOKENS] = {SYMBOL(NOT),      SYMBOL(GOOD),  SYMBOL(OTHER), SYMBOL(OTHER),
+                                          SYMBOL(IN),       SYMBOL(FRONT), SYMBOL(OF),    SYMBOL(OTHER),
+                                          SYMBOL(SPEAKING), SYMBOL(IN)};
     const dh_prefix_hit hit[1] = {{.token = 8, .lexicon = 0, .hash = SYMBOL(SPEAK_PREFIX)}};
     const uint64_t token_offset[] = {0, KNOWN_TOKENS};
     const uint64_t hit_offset[] = {0, 1};
     const uint16_t lexicon[] = {0};
-    const dh_batch batch = {.document_count = 1, .token = token, .token_offset = token_offset,
-                            .prefix_hit = hit, .prefix_hit_offset = hit_offset, .lexicon = lexicon};
+    const dh_batch batch = {.document_count = 1,
+                            .token = token,
+                            .token_offset = token_offset,
+                            .prefix_hit = hit,
+                            .prefix_hit_offset = hit_offset,
+                            .lexicon = lexicon};
     float profile[KNOWN_CATEGORIES] = {0};
     uint32_t counts[2 * KNOWN_CATEGORIES] = {0};
     double prime[DH_PRIMES] = {0};
     uint32_t matched = 0;
     double value[3] = {0};
     uint64_t code[3] = {0};
-    void *const column[] = {profile, counts, prime, &matched, &value[0], &value[1], &value[2], &code[0], &code[1], &code[2]};
+    void *const column[] = {profile,   counts,    prime,    &matched, &value[0],
+                            &value[1], &value[2], &code[0], &code[1], &code[2]};
     dh_status status = DH_INTERNAL;
     if (vectorise_with(&tables, 3, backend, &batch, column) == DH_BACKEND_OK) {
         status = known_check(counts, profile, prime, value, code, matched, backend->kind->name);
@@ -245,7 +302,8 @@ static uint32_t profile_source_sum_count(const void *state)
     return 2 * ((const profile_job *)state)->setup->lexicons->category_count;
 }
 
-static void profile_source_sums(const void *state, const dh_rows *rows, uint32_t from, uint32_t to, uint64_t *sum)
+static void profile_source_sums(const void *state, const dh_rows *rows, uint32_t from, uint32_t to,
+                                uint64_t *sum)
 {
     const uint32_t width = profile_source_sum_count(state);
     const uint32_t *counts = rows->column[COLUMN_COUNTS];

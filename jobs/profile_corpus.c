@@ -279,10 +279,12 @@ static dh_status emit_code_arrays(dh_profile_corpus *corpus, dh_emitter *emitter
                                                {"code3_value", "code3_documents", "code3_example"},
                                                {"code5_value", "code5_documents", "code5_example"}};
     const uint64_t dims[] = {shown};
-    DH_TRY(emitter->array(emitter, name[c][0], DH_U64, dims, 1, value, "the commonest codes, commonest first", "1"));
-    DH_TRY(emitter->array(emitter, name[c][1], DH_U64, dims, 1, documents, "documents with that code", "documents"));
-    return emitter->array(emitter, name[c][2], DH_U64, dims, 1, example, "row of the first document with that code",
-                          "row");
+    DH_TRY(emitter->array(emitter, name[c][0], DH_U64, dims, 1, value, "the commonest codes, commonest first",
+                          "1"));
+    DH_TRY(emitter->array(emitter, name[c][1], DH_U64, dims, 1, documents, "documents with that code",
+                          "documents"));
+    return emitter->array(emitter, name[c][2], DH_U64, dims, 1, example,
+                          "row of the first document with that code", "row");
 }
 
 static dh_status emit_codes(dh_profile_corpus *corpus, dh_emitter *emitter, int c)
@@ -326,10 +328,11 @@ static dh_status emit_top(dh_profile_corpus *corpus, dh_emitter *emitter)
             density[i] = entry[2] != 0 ? (double)entry[0] / tokens : 0.0;
         }
         const uint64_t dims[] = {corpus->categories, DH_TOP_DOCUMENTS};
-        status = emitter->array(emitter, "top_row", DH_I64, dims, 2, row,
-                                "documents with the highest density of each category, at least 50 tokens long; "
-                                "-1 where there are fewer",
-                                "row");
+        status =
+            emitter->array(emitter, "top_row", DH_I64, dims, 2, row,
+                           "documents with the highest density of each category, at least 50 tokens long; "
+                           "-1 where there are fewer",
+                           "row");
         if (status == DH_OK) {
             status = emitter->array(emitter, "top_density", DH_F64, dims, 2, density,
                                     "weighted matches a token in the documents of top_row", "1");
@@ -371,11 +374,12 @@ dh_status dh_profile_corpus_emit(dh_profile_corpus *corpus, dh_emitter *emitter)
                           "units of each category in the corpus: positive, negative", "1/denominator"));
     DH_TRY(emitter->array(emitter, "matched_tokens", DH_U64, one, 1, corpus->block + corpus->matched,
                           "tokens inside matches", "tokens"));
-    DH_TRY(emitter->array(emitter, "cooccurrence", DH_U64, square, 2, corpus->block + corpus->cooccurrence,
-                          "documents in which both categories occur; the diagonal: documents with the category",
-                          "documents"));
+    DH_TRY(emitter->array(
+        emitter, "cooccurrence", DH_U64, square, 2, corpus->block + corpus->cooccurrence,
+        "documents in which both categories occur; the diagonal: documents with the category", "documents"));
     DH_TRY(emitter->array(emitter, "ambiguity_histogram", DH_U64, bins, 1, corpus->block + corpus->ambiguity,
-                          "documents by ambiguity, in 20 bins of width 0.05; the last one has 1.0", "documents"));
+                          "documents by ambiguity, in 20 bins of width 0.05; the last one has 1.0",
+                          "documents"));
     DH_TRY(emit_languages(corpus, emitter));
     for (int c = 0; c < CODES; c++) {
         if (corpus->code_space[c] > 0) {

@@ -15,7 +15,6 @@ typedef struct cpu_backend {
     char description[64];
 } cpu_backend;
 
-
 static const dh_sha256_prefix dhatu_prefix[DH_DHATUS] = {
     {8, "RELATE::"}, {7, "MODAL::"}, {7, "EXIST::"},  {6, "EVAL::"}, {6, "COMM::"},
     {7, "CAUSE::"},  {6, "ITER::"},  {8, "DECIDE::"}, {6, "FEEL::"},
@@ -53,8 +52,8 @@ static dh_backend_status cpu_sha256(dh_backend *backend, const dh_batch *batch,
     /* One prefix is one stream: alone it waits for its own results on SHA-NI, while 16 lanes do not. */
     const bool lanes = prefix_count == 1 && dh_sha256_engine_is_available(DH_SHA256_AVX512);
     const dh_sha256_engine engine = lanes ? DH_SHA256_AVX512 : cpu->engine;
-    dh_sha256_batch(engine, batch->text, batch->text_offset, batch->document_count, prefix,
-                    prefix_count, digest);
+    dh_sha256_batch(engine, batch->text, batch->text_offset, batch->document_count, prefix, prefix_count,
+                    digest);
     return DH_BACKEND_OK;
 }
 

@@ -20,13 +20,13 @@ enum { DH_NO_LEXICON = 0xFFFF };
 
 typedef struct dh_batch {
     uint32_t document_count;
-    const uint8_t *text;              /* valid UTF-8, documents back to back */
-    const uint64_t *text_offset;      /* document_count + 1 byte offsets in text */
-    const uint64_t *token;            /* XXH3-64, seed 0, of each normalised token's UTF-8 */
-    const uint64_t *token_offset;     /* document_count + 1 */
+    const uint8_t *text;          /* valid UTF-8, documents back to back */
+    const uint64_t *text_offset;  /* document_count + 1 byte offsets in text */
+    const uint64_t *token;        /* XXH3-64, seed 0, of each normalised token's UTF-8 */
+    const uint64_t *token_offset; /* document_count + 1 */
     const dh_prefix_hit *prefix_hit;
     const uint64_t *prefix_hit_offset; /* document_count + 1 */
-    const uint16_t *lexicon;          /* index of the document's lexicon, or DH_NO_LEXICON */
+    const uint16_t *lexicon;           /* index of the document's lexicon, or DH_NO_LEXICON */
 } dh_batch;
 
 #endif

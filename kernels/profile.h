@@ -12,14 +12,15 @@ enum {
     DH_TERM_TOKENS_MAX = 4,
     DH_NEGATOR_REACH = 3, /* a negator among this many tokens before a match turns its polarity */
     DH_PRIMES = 10,
-    DH_FILTER_BITS = 16,                              /* of the bitmap of first tokens, a lexicon */
+    DH_FILTER_BITS = 16, /* of the bitmap of first tokens, a lexicon */
     DH_FILTER_WORDS = (1 << DH_FILTER_BITS) / 64
 };
 
 /* An edge of the trie, and what is known of the node it leads to: one load tells all. */
 typedef struct dh_profile_slot {
     uint64_t key;
-    uint32_t node; /* DH_NO_NODE in an empty slot; DH_NODE_CONTINUES is or'ed in where a longer term goes on */
+    uint32_t
+        node; /* DH_NO_NODE in an empty slot; DH_NODE_CONTINUES is or'ed in where a longer term goes on */
     uint32_t term; /* a term that ends at the node, or DH_NO_TERM */
 } dh_profile_slot;
 
@@ -32,9 +33,9 @@ typedef struct dh_profile_term {
 
 /* Compiled lexicons: a trie over symbols (token and prefix hashes) kept in one open-addressing table.
  * Node n < lexicon_count is the root of lexicon n. The key of the edge (node, symbol) is
- * symbol ^ (node + 1) * DH_EDGE_MIX; a negator is the edge (DH_NEGATOR_NODE - lexicon, hash). Two symbols that
- * collide in all 64 bits would be taken for one another (probability about 2^-64 a pair).
- * A view; flat arrays, so that it can be copied to a device as it is. */
+ * symbol ^ (node + 1) * DH_EDGE_MIX; a negator is the edge (DH_NEGATOR_NODE - lexicon, hash). Two symbols
+ * that collide in all 64 bits would be taken for one another (probability about 2^-64 a pair). A view; flat
+ * arrays, so that it can be copied to a device as it is. */
 typedef struct dh_profile_tables {
     uint32_t lexicon_count;
     uint32_t category_count; /* K */
@@ -43,10 +44,12 @@ typedef struct dh_profile_tables {
     const dh_profile_slot *slot;
     const dh_profile_term *term;
     const uint8_t *category; /* of all terms, one after the other */
-    /* lexicon_count * DH_FILTER_WORDS each: bit (hash >> 48) of what may begin a term, of what may be a negator */
+    /* lexicon_count * DH_FILTER_WORDS each: bit (hash >> 48) of what may begin a term, of what may be a
+     * negator */
     const uint64_t *first_filter;
     const uint64_t *negator_filter;
-    const uint64_t *next_filter; /* DH_FILTER_WORDS: bit (key >> 48) of each edge that goes on in a longer term */
+    const uint64_t
+        *next_filter; /* DH_FILTER_WORDS: bit (key >> 48) of each edge that goes on in a longer term */
     uint32_t term_count;
 } dh_profile_tables;
 
@@ -64,16 +67,16 @@ enum { DH_TERM_NEGATIVE = 1, DH_TERM_FIXED = 2 };
  The code
  * arrays may be NULL, the others not. */
 typedef struct dh_profile_out {
-    uint32_t *counts;   /* n x 2K: positive, then negative units */
-    float *profile;     /* n x K */
-    double *prime;      /* n x DH_PRIMES */
-    uint32_t *matched;  /* n: tokens inside matches */
-    double *coverage;   /* n */
-    double *ambiguity;  /* n: entropy(profile) / ln(K), in [0, 1] */
-    double *variance;   /* n: population variance of the profile */
-    uint64_t *code2;    /* n: presence digits, K <= 63 */
-    uint64_t *code3;    /* n: sign digits, K <= 40 */
-    uint64_t *code5;    /* n: intensity digits, K <= 27 */
+    uint32_t *counts;  /* n x 2K: positive, then negative units */
+    float *profile;    /* n x K */
+    double *prime;     /* n x DH_PRIMES */
+    uint32_t *matched; /* n: tokens inside matches */
+    double *coverage;  /* n */
+    double *ambiguity; /* n: entropy(profile) / ln(K), in [0, 1] */
+    double *variance;  /* n: population variance of the profile */
+    uint64_t *code2;   /* n: presence digits, K <= 63 */
+    uint64_t *code3;   /* n: sign digits, K <= 40 */
+    uint64_t *code5;   /* n: intensity digits, K <= 27 */
 } dh_profile_out;
 
 /* The largest K whose code with this base fits into 63 bits. */

@@ -99,7 +99,8 @@ DH_FN int dh_profile_is_negated(const dh_profile_tables *tables, const dh_profil
         if (!dh_profile_passes(tables->negator_filter, document->lexicon, document->token[i])) {
             continue;
         }
-        const uint32_t slot = dh_profile_edge(tables, DH_NEGATOR_NODE - document->lexicon, document->token[i]);
+        const uint32_t slot =
+            dh_profile_edge(tables, DH_NEGATOR_NODE - document->lexicon, document->token[i]);
         if (tables->slot[slot].node != DH_NO_NODE) {
             return 1;
         }
@@ -185,7 +186,8 @@ DH_FN uint32_t dh_profile_count(const dh_profile_tables *tables, const dh_profil
 
 /* One digit of the intensity code: by density units / (denominator * tokens), one less (not below 0) where
  * negatives prevail. Compared in integers, so that no rounding decides. */
-DH_FN uint32_t dh_profile_intensity(uint64_t positive, uint64_t negative, uint64_t tokens, uint64_t denominator)
+DH_FN uint32_t dh_profile_intensity(uint64_t positive, uint64_t negative, uint64_t tokens,
+                                    uint64_t denominator)
 {
     const uint64_t units = (positive + negative) * 1000;
     const uint64_t scale = tokens * denominator;

@@ -165,7 +165,8 @@ dh_status dh_folder_create(const char *path)
         return dh_error(DH_NO_MEMORY, "out of memory: a path");
     }
     dh_status status = DH_OK;
-    for (char *slash = strchr(copy + 1, '/'); slash != NULL && status == DH_OK; slash = strchr(slash + 1, '/')) {
+    for (char *slash = strchr(copy + 1, '/'); slash != NULL && status == DH_OK;
+         slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(copy, 0777) != 0 && errno != EEXIST) {
             status = failed(copy, "make the folder");

@@ -32,14 +32,16 @@ dh_status dh_comm_allocate(size_t count, size_t size, const char *what, void **o
 
 static dh_status split_nodes(dh_comm *comm)
 {
-    DH_TRY(dh_mpi_check(MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &comm->node),
-                        "MPI_Comm_split_type"));
+    DH_TRY(dh_mpi_check(
+        MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &comm->node),
+        "MPI_Comm_split_type"));
     DH_TRY(dh_mpi_check(MPI_Comm_rank(comm->node, &comm->node_rank), "MPI_Comm_rank"));
     DH_TRY(dh_mpi_check(MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
     const int color = comm->node_rank == 0 ? 0 : MPI_UNDEFINED;
     DH_TRY(dh_mpi_check(MPI_Comm_split(comm->world, color, comm->rank, &comm->leaders), "MPI_Comm_split"));
     if (comm->leaders != MPI_COMM_NULL) {
-        DH_TRY(dh_mpi_check(MPI_Comm_set_errhandler(comm->leaders, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
+        DH_TRY(dh_mpi_check(MPI_Comm_set_errhandler(comm->leaders, MPI_ERRORS_RETURN),
+                            "MPI_Comm_set_errhandler"));
     }
     return DH_OK;
 }
@@ -122,16 +124,17 @@ dh_status dh_comm_agree(dh_comm *comm, dh_status status)
 }
 
 /* Calls once a piece of at most DH_PIECE_MAX bytes. */
-#define DH_FOR_PIECES(total, offset, piece)                                                             \
-    for (size_t offset = 0, piece = 0;                                                                  \
-         offset < (total) && (piece = (total) - offset < DH_PIECE_MAX ? (total) - offset : DH_PIECE_MAX); \
+#define DH_FOR_PIECES(total, offset, piece)                                                                  \
+    for (size_t offset = 0, piece = 0;                                                                       \
+         offset < (total) && (piece = (total)-offset < DH_PIECE_MAX ? (total)-offset : DH_PIECE_MAX);        \
          offset += piece)
 
 dh_status dh_comm_broadcast(dh_comm *comm, void *data, size_t size)
 {
     DH_FOR_PIECES(size, offset, piece)
     {
-        DH_TRY(dh_mpi_check(MPI_Bcast((char *)data + offset, (int)piece, MPI_BYTE, 0, comm->world), "MPI_Bcast"));
+        DH_TRY(dh_mpi_check(MPI_Bcast((char *)data + offset, (int)piece, MPI_BYTE, 0, comm->world),
+                            "MPI_Bcast"));
     }
     return DH_OK;
 }
@@ -141,13 +144,14 @@ dh_status dh_comm_barrier(dh_comm *comm)
     return dh_mpi_check(MPI_Barrier(comm->world), "MPI_Barrier");
 }
 
-static dh_status all_reduce(dh_comm *comm, void *values, size_t bytes, MPI_Datatype type, size_t width, MPI_Op op)
+static dh_status all_reduce(dh_comm *comm, void *values, size_t bytes, MPI_Datatype type, size_t width,
+                            MPI_Op op)
 {
     DH_FOR_PIECES(bytes, offset, piece)
     {
-        DH_TRY(dh_mpi_check(MPI_Allreduce(MPI_IN_PLACE, (char *)values + offset, (int)(piece / width), type, op,
-                                          comm->world),
-                            "MPI_Allreduce"));
+        DH_TRY(dh_mpi_check(
+            MPI_Allreduce(MPI_IN_PLACE, (char *)values + offset, (int)(piece / width), type, op, comm->world),
+            "MPI_Allreduce"));
     }
     return DH_OK;
 }
@@ -187,13 +191,14 @@ dh_status dh_comm_reduce(dh_comm *comm, void *block, size_t size, dh_comm_merge 
         DH_FOR_PIECES(size, offset, piece)
         {
             if (sends && status == DH_OK) {
-                status = dh_mpi_check(MPI_Send((char *)block + offset, (int)piece, MPI_BYTE, comm->rank - step,
-                                               DH_TAG_REDUCE, comm->world),
+                status = dh_mpi_check(MPI_Send((char *)block + offset, (int)piece, MPI_BYTE,
+                                               comm->rank - step, DH_TAG_REDUCE, comm->world),
                                       "MPI_Send");
             } else if (receives && status == DH_OK) {
-                status = dh_mpi_check(MPI_Recv((char *)other + offset, (int)piece, MPI_BYTE, comm->rank + step,
-                                               DH_TAG_REDUCE, comm->world, MPI_STATUS_IGNORE),
-                                      "MPI_Recv");
+                status =
+                    dh_mpi_check(MPI_Recv((char *)other + offset, (int)piece, MPI_BYTE, comm->rank + step,
+                                          DH_TAG_REDUCE, comm->world, MPI_STATUS_IGNORE),
+                                 "MPI_Recv");
             }
         }
         if (receives && status == DH_OK) {
@@ -207,12 +212,13 @@ dh_status dh_comm_reduce(dh_comm *comm, void *block, size_t size, dh_comm_merge 
     return status;
 }
 
-static dh_status collect_from(dh_comm *comm, int rank, void *piece_memory, size_t piece_max, dh_comm_take *take,
-                              void *context, dh_status *taken)
+static dh_status collect_from(dh_comm *comm, int rank, void *piece_memory, size_t piece_max,
+                              dh_comm_take *take, void *context, dh_status *taken)
 {
     uint64_t size = 0;
-    DH_TRY(dh_mpi_check(MPI_Recv(&size, 1, MPI_UINT64_T, rank, DH_TAG_COLLECT_SIZE, comm->world, MPI_STATUS_IGNORE),
-                        "MPI_Recv"));
+    DH_TRY(dh_mpi_check(
+        MPI_Recv(&size, 1, MPI_UINT64_T, rank, DH_TAG_COLLECT_SIZE, comm->world, MPI_STATUS_IGNORE),
+        "MPI_Recv"));
     for (uint64_t offset = 0; offset < size; offset += piece_max) {
         const size_t piece = size - offset < piece_max ? (size_t)(size - offset) : piece_max;
         DH_TRY(dh_mpi_check(MPI_Recv(piece_memory, (int)piece, MPI_BYTE, rank, DH_TAG_COLLECT, comm->world,
@@ -230,12 +236,13 @@ dh_status dh_comm_collect(dh_comm *comm, const void *bytes, size_t size, dh_comm
     enum { PIECE = 1 << 20 };
     if (comm->rank != 0) {
         const uint64_t announced = size;
-        DH_TRY(dh_mpi_check(MPI_Send(&announced, 1, MPI_UINT64_T, 0, DH_TAG_COLLECT_SIZE, comm->world), "MPI_Send"));
+        DH_TRY(dh_mpi_check(MPI_Send(&announced, 1, MPI_UINT64_T, 0, DH_TAG_COLLECT_SIZE, comm->world),
+                            "MPI_Send"));
         for (size_t offset = 0; offset < size; offset += PIECE) {
             const size_t piece = size - offset < PIECE ? size - offset : PIECE;
-            DH_TRY(dh_mpi_check(MPI_Send((const char *)bytes + offset, (int)piece, MPI_BYTE, 0, DH_TAG_COLLECT,
-                                         comm->world),
-                                "MPI_Send"));
+            DH_TRY(dh_mpi_check(
+                MPI_Send((const char *)bytes + offset, (int)piece, MPI_BYTE, 0, DH_TAG_COLLECT, comm->world),
+                "MPI_Send"));
         }
         return DH_OK;
     }
@@ -251,8 +258,8 @@ dh_status dh_comm_collect(dh_comm *comm, const void *bytes, size_t size, dh_comm
 }
 
 /* Pairwise: in round k with the ranks k in front and behind; any size, since pieces are cut. */
-static dh_status exchange_round(dh_comm *comm, int to, int from, const char *send, size_t send_size, char *receive,
-                                size_t receive_size)
+static dh_status exchange_round(dh_comm *comm, int to, int from, const char *send, size_t send_size,
+                                char *receive, size_t receive_size)
 {
     size_t sent = 0;
     size_t got = 0;

@@ -2,8 +2,8 @@
  *
  * Every MPI call is checked: an error handler that returns errors is installed on a duplicate of the
  * world communicator, and each failure is logged with the call's name. A failed MPI call leaves no way to
- * agree with the others, so it ends the job (dh_comm_abort). All other errors are agreed on by dh_comm_agree, so that
- * no rank waits in a collective call that another one will never enter.
+ * agree with the others, so it ends the job (dh_comm_abort). All other errors are agreed on by dh_comm_agree,
+ * so that no rank waits in a collective call that another one will never enter.
  *
  * Functions marked COLLECTIVE are called by all ranks in the same order. */
 #ifndef DH_COMM_COMM_H
@@ -61,10 +61,10 @@ dh_status dh_comm_exchange(dh_comm *comm, const void *bytes, const size_t *send_
 
 /* Counters that any rank may change at any time, without the others' help: 64-bit, on rank 0. */
 enum {
-    DH_COUNTER_WORK = 0,   /* the next work item */
-    DH_COUNTER_STOP,       /* above 0: some rank failed, take no more work */
-    DH_COUNTER_BAD,        /* bad records so far */
-    DH_COUNTER_DOCUMENTS,  /* progress */
+    DH_COUNTER_WORK = 0,  /* the next work item */
+    DH_COUNTER_STOP,      /* above 0: some rank failed, take no more work */
+    DH_COUNTER_BAD,       /* bad records so far */
+    DH_COUNTER_DOCUMENTS, /* progress */
     DH_COUNTER_BYTES,
     DH_COUNTER_DONE_BYTES, /* of the files, for the estimate of the time left */
     DH_COUNTER_COUNT
@@ -83,8 +83,8 @@ typedef struct dh_shared dh_shared;
  * agreement. size is used of rank 0. */
 dh_status dh_shared_broadcast(dh_comm *comm, const void *bytes, size_t size, dh_shared **out);
 
-/* COLLECTIVE. The bytes of all ranks, in the order of ranks, on every node; record_size bytes a record. then(data, count)
- * runs once a node on the whole (to sort it, say) before anybody sees it. */
+/* COLLECTIVE. The bytes of all ranks, in the order of ranks, on every node; record_size bytes a record.
+ * then(data, count) runs once a node on the whole (to sort it, say) before anybody sees it. */
 typedef void dh_shared_then(void *data, size_t count);
 dh_status dh_shared_gather(dh_comm *comm, const void *records, size_t count, size_t record_size,
                            dh_shared_then *then, dh_shared **out);

@@ -7,8 +7,8 @@
 #include <mpi.h>
 
 struct dh_comm {
-    MPI_Comm world; /* duplicate of MPI_COMM_WORLD, errors are returned */
-    MPI_Comm node;  /* ranks that share memory */
+    MPI_Comm world;   /* duplicate of MPI_COMM_WORLD, errors are returned */
+    MPI_Comm node;    /* ranks that share memory */
     MPI_Comm leaders; /* the first rank of each node; MPI_COMM_NULL on the others */
     int rank, size, node_rank;
     char library[128];

@@ -16,10 +16,11 @@ struct dh_counters {
 static dh_status counters_open(dh_comm *comm, dh_counters *counters)
 {
     const MPI_Aint size = comm->rank == 0 ? (MPI_Aint)(DH_COUNTER_COUNT * sizeof(uint64_t)) : 0;
-    DH_TRY(dh_mpi_check(MPI_Win_allocate(size, sizeof(uint64_t), MPI_INFO_NULL, comm->world, &counters->memory,
-                                         &counters->window),
+    DH_TRY(dh_mpi_check(MPI_Win_allocate(size, sizeof(uint64_t), MPI_INFO_NULL, comm->world,
+                                         &counters->memory, &counters->window),
                         "MPI_Win_allocate"));
-    DH_TRY(dh_mpi_check(MPI_Win_set_errhandler(counters->window, MPI_ERRORS_RETURN), "MPI_Win_set_errhandler"));
+    DH_TRY(
+        dh_mpi_check(MPI_Win_set_errhandler(counters->window, MPI_ERRORS_RETURN), "MPI_Win_set_errhandler"));
     DH_TRY(dh_mpi_check(MPI_Win_lock_all(MPI_MODE_NOCHECK, counters->window), "MPI_Win_lock_all"));
     if (comm->rank == 0) {
         memset(counters->memory, 0, (size_t)size);
@@ -53,8 +54,8 @@ void dh_counters_free(dh_counters *counters)
 dh_status dh_counters_add(dh_counters *counters, int counter, uint64_t value, uint64_t *before)
 {
     uint64_t old = 0;
-    DH_TRY(dh_mpi_check(MPI_Fetch_and_op(&value, &old, MPI_UINT64_T, 0, counter, value == 0 ? MPI_NO_OP : MPI_SUM,
-                                         counters->window),
+    DH_TRY(dh_mpi_check(MPI_Fetch_and_op(&value, &old, MPI_UINT64_T, 0, counter,
+                                         value == 0 ? MPI_NO_OP : MPI_SUM, counters->window),
                         "MPI_Fetch_and_op"));
     DH_TRY(dh_mpi_check(MPI_Win_flush(0, counters->window), "MPI_Win_flush"));
     *before = old;

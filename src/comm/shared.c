@@ -21,7 +21,8 @@ static dh_status shared_open(dh_comm *comm, size_t size, dh_shared *shared)
                         "MPI_Win_allocate_shared"));
     MPI_Aint got = 0;
     int unit = 0;
-    DH_TRY(dh_mpi_check(MPI_Win_shared_query(shared->window, 0, &got, &unit, &shared->data), "MPI_Win_shared_query"));
+    DH_TRY(dh_mpi_check(MPI_Win_shared_query(shared->window, 0, &got, &unit, &shared->data),
+                        "MPI_Win_shared_query"));
     shared->size = size;
     return DH_OK;
 }
@@ -50,8 +51,9 @@ dh_status dh_shared_broadcast(dh_comm *comm, const void *bytes, size_t size, dh_
     }
     for (size_t offset = 0; comm->leaders != MPI_COMM_NULL && offset < shared->size; offset += DH_PIECE_MAX) {
         const size_t left = shared->size - offset;
-        DH_TRY(dh_mpi_check(MPI_Bcast((char *)shared->data + offset, (int)(left < DH_PIECE_MAX ? left : DH_PIECE_MAX),
-                                      MPI_BYTE, 0, comm->leaders),
+        DH_TRY(dh_mpi_check(MPI_Bcast((char *)shared->data + offset,
+                                      (int)(left < DH_PIECE_MAX ? left : DH_PIECE_MAX), MPI_BYTE, 0,
+                                      comm->leaders),
                             "MPI_Bcast"));
     }
     DH_TRY(dh_comm_barrier(comm));
@@ -60,8 +62,8 @@ dh_status dh_shared_broadcast(dh_comm *comm, const void *bytes, size_t size, dh_
 }
 
 /* One rank's records come to every node: from the rank to all, in pieces, kept by the nodes' first ranks. */
-static dh_status gather_from(dh_comm *comm, int rank, const void *records, size_t size, char *place, void *piece_memory,
-                             size_t piece_max)
+static dh_status gather_from(dh_comm *comm, int rank, const void *records, size_t size, char *place,
+                             void *piece_memory, size_t piece_max)
 {
     for (size_t offset = 0; offset < size; offset += piece_max) {
         const size_t left = size - offset;
@@ -85,15 +87,16 @@ static dh_status gather_all(dh_comm *comm, const void *records, const uint64_t *
     dh_status status = DH_OK;
     size_t place = 0;
     for (int rank = 0; rank < comm->size && status == DH_OK; rank++) {
-        status = gather_from(comm, rank, records, (size_t)bytes[rank], (char *)shared->data + place, piece, PIECE);
+        status =
+            gather_from(comm, rank, records, (size_t)bytes[rank], (char *)shared->data + place, piece, PIECE);
         place += (size_t)bytes[rank];
     }
     free(piece);
     return status;
 }
 
-dh_status dh_shared_gather(dh_comm *comm, const void *records, size_t count, size_t record_size, dh_shared_then *then,
-                           dh_shared **out)
+dh_status dh_shared_gather(dh_comm *comm, const void *records, size_t count, size_t record_size,
+                           dh_shared_then *then, dh_shared **out)
 {
     void *memory = NULL;
     DH_TRY(dh_comm_allocate((size_t)comm->size, sizeof(uint64_t), "sizes", &memory));

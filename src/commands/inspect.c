@@ -33,7 +33,8 @@ static dh_status append_category(document_printer *printer, const char *codes_pa
     dh_status status = dh_result_view_rows(printer->view, codes_path, printer->row, 1, &array, &data);
     if (status == DH_OK) {
         const uint64_t code = dh_element_integer(&array, data.data, 0);
-        (void)snprintf(path, sizeof path, "%.*scategories", (int)(strlen(codes_path) - strlen("codes")), codes_path);
+        (void)snprintf(path, sizeof path, "%.*scategories", (int)(strlen(codes_path) - strlen("codes")),
+                       codes_path);
         status = dh_result_view_rows(printer->view, path, code, 1, &array, &data);
     }
     if (status == DH_OK) {
@@ -74,13 +75,15 @@ static dh_status print_column(void *context, const char *path)
 {
     document_printer *printer = context;
     const char *tail = strrchr(path, '/');
-    if ((strncmp(path, "obs/", 4) != 0 && strncmp(path, "obsm/", 5) != 0) || strcmp(tail, "/categories") == 0) {
+    if ((strncmp(path, "obs/", 4) != 0 && strncmp(path, "obsm/", 5) != 0) ||
+        strcmp(tail, "/categories") == 0) {
         return DH_OK;
     }
     const bool category = strcmp(tail, "/codes") == 0;
     const int size = (int)(category ? strlen(path) - strlen("/codes") : strlen(path));
-    DH_TRY(printer->json ? dh_buffer_printf(printer->out, "%s\"%.*s\":", printer->printed > 0 ? "," : "", size, path)
-                         : dh_buffer_printf(printer->out, "%-*.*s ", 24, size, path));
+    DH_TRY(printer->json
+               ? dh_buffer_printf(printer->out, "%s\"%.*s\":", printer->printed > 0 ? "," : "", size, path)
+               : dh_buffer_printf(printer->out, "%-*.*s ", 24, size, path));
     printer->printed++;
     DH_TRY(category ? append_category(printer, path) : append_row(printer, path));
     return printer->json ? DH_OK : dh_buffer_printf(printer->out, "\n");
@@ -90,7 +93,8 @@ static dh_status inspect_document(dh_result_view *view, const char *id, bool jso
 {
     document_printer printer = {.view = view, .out = out, .json = json};
     DH_TRY(dh_result_view_find(view, id, &printer.row));
-    DH_TRY(dh_buffer_printf(out, json ? "{\"row\":%" PRIu64 "," : "row                      %" PRIu64 "\n", printer.row));
+    DH_TRY(dh_buffer_printf(out, json ? "{\"row\":%" PRIu64 "," : "row                      %" PRIu64 "\n",
+                            printer.row));
     DH_TRY(dh_h5_visit(view->h5, print_column, &printer));
     return json ? dh_buffer_printf(out, "}\n") : DH_OK;
 }
@@ -136,7 +140,8 @@ static dh_status print_result_array(void *context, const char *path)
     }
     dh_status status = dh_result_view_all(printer->view, path, &array, &data);
     if (status == DH_OK) {
-        status = dh_buffer_printf(printer->out, "%s\"%s\":", printer->printed++ > 0 ? "," : "", path + strlen(prefix));
+        status = dh_buffer_printf(printer->out, "%s\"%s\":", printer->printed++ > 0 ? "," : "",
+                                  path + strlen(prefix));
     }
     uint64_t index = 0;
     if (status == DH_OK) {
@@ -154,8 +159,8 @@ static dh_status print_dataset(void *context, const char *path)
     dh_h5_array array;
     dh_buffer text = {0};
     DH_TRY(dh_h5_array_describe(printer->view->h5, path, &array));
-    DH_TRY(dh_buffer_printf(printer->out, "%s{\"path\":\"%s\",\"type\":\"%s\",\"shape\":[", printer->printed++ > 0 ? "," : "",
-                            path, type[array.type]));
+    DH_TRY(dh_buffer_printf(printer->out, "%s{\"path\":\"%s\",\"type\":\"%s\",\"shape\":[",
+                            printer->printed++ > 0 ? "," : "", path, type[array.type]));
     for (uint32_t d = 0; d < array.dim_count; d++) {
         DH_TRY(dh_buffer_printf(printer->out, "%s%" PRIu64, d > 0 ? "," : "", array.dims[d]));
     }
@@ -176,10 +181,11 @@ static dh_status print_dataset(void *context, const char *path)
 static dh_status inspect_json(dh_result_view *view, dh_buffer *out)
 {
     DH_TRY(dh_buffer_printf(out,
-                            "{\"dhatu\":\"%s\",\"format\":\"%s\",\"documents\":%" PRIu64 ",\"sources\":%" PRIu64
-                            ",\"content_sha256\":\"%s\",\"config\":%s,\"results\":{",
-                            (const char *)view->version.data, (const char *)view->format.data, view->rows, view->sources,
-                            (const char *)view->content.data, (const char *)view->config.data));
+                            "{\"dhatu\":\"%s\",\"format\":\"%s\",\"documents\":%" PRIu64
+                            ",\"sources\":%" PRIu64 ",\"content_sha256\":\"%s\",\"config\":%s,\"results\":{",
+                            (const char *)view->version.data, (const char *)view->format.data, view->rows,
+                            view->sources, (const char *)view->content.data,
+                            (const char *)view->config.data));
     array_printer printer = {.view = view, .out = out};
     DH_TRY(dh_h5_visit(view->h5, print_result_array, &printer));
     DH_TRY(dh_buffer_printf(out, "},\"datasets\":["));
@@ -226,7 +232,8 @@ static dh_status summarise_languages(dh_result_view *view, dh_buffer *out)
         status = table_read(view, "uns/dhatu/documents/by_language", &sums);
     }
     if (status == DH_OK) {
-        status = dh_buffer_printf(out, "\nLanguages             documents        MB of text            tokens\n");
+        status =
+            dh_buffer_printf(out, "\nLanguages             documents        MB of text            tokens\n");
     }
     for (uint64_t l = 0; status == DH_OK && l < name.array.dims[0]; l++) {
         status = dh_buffer_printf(out, "  ");
@@ -234,8 +241,9 @@ static dh_status summarise_languages(dh_result_view *view, dh_buffer *out)
             status = table_text(&name, l, out, 14);
         }
         if (status == DH_OK) {
-            status = dh_buffer_printf(out, "%15" PRIu64 " %17.2f %17" PRIu64 "\n", table_integer(&sums, 3 * l),
-                                      (double)table_integer(&sums, 3 * l + 1) / 1e6, table_integer(&sums, 3 * l + 2));
+            status = dh_buffer_printf(
+                out, "%15" PRIu64 " %17.2f %17" PRIu64 "\n", table_integer(&sums, 3 * l),
+                (double)table_integer(&sums, 3 * l + 1) / 1e6, table_integer(&sums, 3 * l + 2));
         }
     }
     table_free(&name);
@@ -284,16 +292,19 @@ static dh_status summarise_sources(dh_result_view *view, dh_buffer *out)
     table name = {0};
     table documents = {0};
     table bytes = {0};
-    dh_status status = dh_result_view_rows(view, "uns/dhatu/sources/_index", 0, shown, &name.array, &name.data);
+    dh_status status =
+        dh_result_view_rows(view, "uns/dhatu/sources/_index", 0, shown, &name.array, &name.data);
     if (status == DH_OK) {
-        status = dh_result_view_rows(view, "uns/dhatu/sources/documents", 0, shown, &documents.array, &documents.data);
+        status = dh_result_view_rows(view, "uns/dhatu/sources/documents", 0, shown, &documents.array,
+                                     &documents.data);
     }
     if (status == DH_OK) {
         status = dh_result_view_rows(view, "uns/dhatu/sources/bytes", 0, shown, &array, &bytes.data);
         bytes.array = array;
     }
     if (status == DH_OK) {
-        status = dh_buffer_printf(out, "\nSources (%" PRIu64 ")            documents               MB\n", view->sources);
+        status = dh_buffer_printf(out, "\nSources (%" PRIu64 ")            documents               MB\n",
+                                  view->sources);
     }
     for (uint64_t s = 0; status == DH_OK && s < shown; s++) {
         status = dh_buffer_printf(out, "  %10" PRIu64 " %16.2f  ", table_integer(&documents, s),
@@ -325,8 +336,8 @@ static dh_status append_top_id(dh_result_view *view, const table *top, uint64_t 
 }
 
 /* A line a category: units, share with a bar, part that is negative, the document with most of it. */
-static dh_status append_category_line(dh_result_view *view, const table *name, const table *totals, const table *top,
-                                      uint64_t c, dh_buffer *out)
+static dh_status append_category_line(dh_result_view *view, const table *name, const table *totals,
+                                      const table *top, uint64_t c, dh_buffer *out)
 {
     const uint64_t count = name->array.dims[0];
     uint64_t all = 0;
@@ -340,8 +351,9 @@ static dh_status append_category_line(dh_result_view *view, const table *name, c
     const int bar = (int)(share * BAR_WIDTH + 0.5);
     DH_TRY(dh_buffer_printf(out, "  "));
     DH_TRY(table_text(name, c, out, 10));
-    DH_TRY(dh_buffer_printf(out, " %6.2f %% %5.1f %% negative  %-*.*s ", 100.0 * share, 100.0 * turned, BAR_WIDTH / 2,
-                            bar < BAR_WIDTH / 2 ? bar : BAR_WIDTH / 2, "##############################"));
+    DH_TRY(dh_buffer_printf(out, " %6.2f %% %5.1f %% negative  %-*.*s ", 100.0 * share, 100.0 * turned,
+                            BAR_WIDTH / 2, bar < BAR_WIDTH / 2 ? bar : BAR_WIDTH / 2,
+                            "##############################"));
     return append_top_id(view, top, c, out);
 }
 
@@ -361,7 +373,8 @@ static dh_status summarise_profile(dh_result_view *view, dh_buffer *out)
         status = table_read(view, "uns/dhatu/profile/top_row", &top);
     }
     if (status == DH_OK) {
-        status = dh_buffer_printf(out, "\nProfile of the corpus, and the document with the highest density of each category\n");
+        status = dh_buffer_printf(
+            out, "\nProfile of the corpus, and the document with the highest density of each category\n");
     }
     for (uint64_t c = 0; status == DH_OK && c < name.array.dims[0]; c++) {
         status = append_category_line(view, &name, &totals, &top, c, out);
@@ -374,10 +387,10 @@ static dh_status summarise_profile(dh_result_view *view, dh_buffer *out)
 
 static dh_status inspect_summary(dh_result_view *view, dh_buffer *out)
 {
-    DH_TRY(dh_buffer_printf(out, "%s: written by dhatu %s, format %s\n", view->path, (const char *)view->version.data,
-                            (const char *)view->format.data));
-    DH_TRY(dh_buffer_printf(out, "%" PRIu64 " documents of %" PRIu64 " sources, content %s\n", view->rows, view->sources,
-                            (const char *)view->content.data));
+    DH_TRY(dh_buffer_printf(out, "%s: written by dhatu %s, format %s\n", view->path,
+                            (const char *)view->version.data, (const char *)view->format.data));
+    DH_TRY(dh_buffer_printf(out, "%" PRIu64 " documents of %" PRIu64 " sources, content %s\n", view->rows,
+                            view->sources, (const char *)view->content.data));
     DH_TRY(summarise_languages(view, out));
     DH_TRY(summarise_quality(view, out));
     DH_TRY(summarise_sources(view, out));

@@ -7,26 +7,28 @@
 
 static dh_status append_column(dh_buffer *out, const dh_column *column, bool json, const char *comma)
 {
-    static const char *const type[DH_TYPE_COUNT] = {"uint8",  "uint16", "uint32",  "uint64", "int32",
+    static const char *const type[DH_TYPE_COUNT] = {"uint8", "uint16",  "uint32",  "uint64", "int32",
                                                     "int64", "float32", "float64", "text"};
     const char *place = column->place == DH_OBS ? "obs" : "obsm";
     if (!json) {
-        return dh_buffer_printf(out, "    %s/%-16s %-8s %3u  %s\n", place, column->name, type[column->type], column->width,
-                                column->description);
+        return dh_buffer_printf(out, "    %s/%-16s %-8s %3u  %s\n", place, column->name, type[column->type],
+                                column->width, column->description);
     }
-    DH_TRY(dh_buffer_printf(out, "%s{\"place\":\"%s\",\"name\":\"%s\",\"type\":\"%s\",\"width\":%u,\"description\":", comma,
-                            place, column->name, type[column->type], column->width));
+    DH_TRY(dh_buffer_printf(
+        out, "%s{\"place\":\"%s\",\"name\":\"%s\",\"type\":\"%s\",\"width\":%u,\"description\":", comma,
+        place, column->name, type[column->type], column->width));
     DH_TRY(dh_json_append_string(out, column->description, strlen(column->description)));
     return dh_buffer_printf(out, ",\"unit\":\"%s\"}", column->unit);
 }
 
-static dh_status append_job(dh_buffer *out, const dh_settings *settings, const dh_active_job *active, bool json,
-                            const char *comma)
+static dh_status append_job(dh_buffer *out, const dh_settings *settings, const dh_active_job *active,
+                            bool json, const char *comma)
 {
     DH_TRY(dh_buffer_printf(out, json ? "%s{\"name\":\"%s\",\"summary\":\"%s\",\"columns\":[" : "%s%s: %s\n",
                             json ? comma : "", active->job->name, active->job->summary));
     for (uint32_t c = 0; c < active->column_count; c++) {
-        DH_TRY(append_column(out, &settings->schema.column[active->first_column + c], json, c > 0 ? "," : ""));
+        DH_TRY(
+            append_column(out, &settings->schema.column[active->first_column + c], json, c > 0 ? "," : ""));
     }
     return dh_buffer_printf(out, json ? "]}" : "\n");
 }

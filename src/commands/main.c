@@ -57,7 +57,8 @@ static bool answered(int argc, char **argv, dh_status *status)
     if (help && argc > at && strcmp(argv[at], "dhatu") != 0) {
         command = command_by_name(argv[at]);
         if (command == DH_COMMAND_COUNT && strcmp(argv[at], "--help") != 0) {
-            *status = dh_error(DH_USAGE, "there is no command %s (dhatu --help lists the commands)", argv[at]);
+            *status =
+                dh_error(DH_USAGE, "there is no command %s (dhatu --help lists the commands)", argv[at]);
             return true;
         }
     }

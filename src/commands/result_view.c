@@ -51,8 +51,8 @@ void dh_result_view_close(dh_result_view *view)
     dh_buffer_free(&view->format);
 }
 
-dh_status dh_result_view_rows(dh_result_view *view, const char *path, uint64_t first, uint64_t rows, dh_h5_array *array,
-                              dh_buffer *out)
+dh_status dh_result_view_rows(dh_result_view *view, const char *path, uint64_t first, uint64_t rows,
+                              dh_h5_array *array, dh_buffer *out)
 {
     DH_TRY(dh_h5_array_describe(view->h5, path, array));
     if (array->dim_count == 0) {
@@ -83,7 +83,8 @@ uint64_t dh_element_integer(const dh_h5_array *array, const void *data, uint64_t
     return value;
 }
 
-dh_status dh_append_element(dh_buffer *out, const dh_h5_array *array, const void *data, uint64_t index, bool json)
+dh_status dh_append_element(dh_buffer *out, const dh_h5_array *array, const void *data, uint64_t index,
+                            bool json)
 {
     if (array->type == DH_TEXT) {
         const char *text = (const char *)data + index * array->text_width;
@@ -98,7 +99,7 @@ dh_status dh_append_element(dh_buffer *out, const dh_h5_array *array, const void
     }
     const uint64_t value = dh_element_integer(array, data, index);
     return array->type == DH_I32 || array->type == DH_I64 ? dh_buffer_printf(out, "%" PRId64, (int64_t)value)
-                                                         : dh_buffer_printf(out, "%" PRIu64, value);
+                                                          : dh_buffer_printf(out, "%" PRIu64, value);
 }
 
 dh_status dh_result_view_id(dh_result_view *view, uint64_t row, dh_buffer *out)
@@ -149,8 +150,8 @@ dh_status dh_result_view_find(dh_result_view *view, const char *id, uint64_t *ro
     uint64_t number = 0;
     if (id[0] == '#' && dh_parse_size(id + 1, false, &number)) {
         if (number >= view->rows) {
-            return dh_error(DH_USAGE, "%s: there is no row %" PRIu64 ", the result has %" PRIu64 " documents", view->path,
-                            number, view->rows);
+            return dh_error(DH_USAGE, "%s: there is no row %" PRIu64 ", the result has %" PRIu64 " documents",
+                            view->path, number, view->rows);
         }
         *row = number;
         return DH_OK;

@@ -69,7 +69,8 @@ static dh_status set_paths(run_state *run)
 static dh_status check_output(const run_state *run)
 {
     if (dh_file_exists(run->output) && !dh_options_flag(run->options, DH_OPTION_FORCE)) {
-        return dh_error(DH_USAGE, "%s exists: choose another --output, or give --force to replace it", run->output);
+        return dh_error(DH_USAGE, "%s exists: choose another --output, or give --force to replace it",
+                        run->output);
     }
     char *slash = strrchr(run->output, '/');
     *slash = '\0';
@@ -123,13 +124,13 @@ static void say_start(const run_state *run)
 {
     const dh_settings *settings = &run->settings;
     dh_say("dhatu %s: %" PRIu64 " sources, %.1f MB, %d rank%s, %s", DHATU_VERSION, run->plan->source_count,
-           (double)run->plan->file_bytes / 1e6, dh_comm_size(run->comm), dh_comm_size(run->comm) > 1 ? "s" : "",
-           settings->backend->kind->describe(settings->backend));
+           (double)run->plan->file_bytes / 1e6, dh_comm_size(run->comm),
+           dh_comm_size(run->comm) > 1 ? "s" : "", settings->backend->kind->describe(settings->backend));
     dh_say("result %s, intermediate columns in %s", run->output, run->folder);
     for (uint32_t l = 0; settings->lexicons != NULL && l < dh_lexicons_count(settings->lexicons); l++) {
         const dh_lexicon_facts facts = dh_lexicons_facts(settings->lexicons, l);
-        dh_say_verbose("lexicon %s: %s, %u terms, %u negators, %u function words", facts.language, facts.name, facts.terms,
-                       facts.negators, facts.function_words);
+        dh_say_verbose("lexicon %s: %s, %u terms, %u negators, %u function words", facts.language, facts.name,
+                       facts.terms, facts.negators, facts.function_words);
     }
 }
 
@@ -192,8 +193,9 @@ static dh_status report(run_state *run)
     for (int reason = 1; reason < DH_REASON_COUNT; reason++) {
         bad += quality->reason[reason];
     }
-    dh_say("%" PRIu64 " documents, %.1f MB of text in %.2f s (%.1f MB/s), at most %.0f MiB a rank", run->result.rows,
-           (double)totals[0] / 1e6, seconds, (double)totals[0] / 1e6 / seconds, (double)memory / 1048576.0);
+    dh_say("%" PRIu64 " documents, %.1f MB of text in %.2f s (%.1f MB/s), at most %.0f MiB a rank",
+           run->result.rows, (double)totals[0] / 1e6, seconds, (double)totals[0] / 1e6 / seconds,
+           (double)memory / 1048576.0);
     for (int reason = 1; reason < DH_REASON_COUNT; reason++) {
         if (quality->reason[reason] > 0) {
             dh_say("  %" PRIu64 " %s: %s", quality->reason[reason], dh_reason_name((dh_reason)reason),
@@ -208,12 +210,14 @@ static dh_status report(run_state *run)
                quality->repaired_documents, quality->replaced);
     }
     if (quality->unchecked_sources > 0) {
-        dh_say("  %" PRIu64 " zstd sources have no checksum: damage in them may go unseen", quality->unchecked_sources);
+        dh_say("  %" PRIu64 " zstd sources have no checksum: damage in them may go unseen",
+               quality->unchecked_sources);
     }
     if (run->result.ids_changed > 0) {
         dh_say("  %" PRIu64 " ids occurred before and got #dupROW behind", run->result.ids_changed);
     }
-    dh_say("wrote %s (%.1f MB, content %.16s...)", run->output, (double)run->result.file_size / 1e6, run->result.content);
+    dh_say("wrote %s (%.1f MB, content %.16s...)", run->output, (double)run->result.file_size / 1e6,
+           run->result.content);
     return DH_OK;
 }
 
@@ -234,7 +238,8 @@ static void remove_spills(const run_state *run)
 static dh_status run_all(run_state *run)
 {
     if (run->options->argument_count == 0) {
-        return is_root(run) ? dh_error(DH_USAGE, "run needs at least one INPUT (dhatu run --help)") : DH_USAGE;
+        return is_root(run) ? dh_error(DH_USAGE, "run needs at least one INPUT (dhatu run --help)")
+                            : DH_USAGE;
     }
     dh_status status = set_paths(run);
     if (status == DH_OK) {

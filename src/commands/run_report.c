@@ -63,17 +63,19 @@ static dh_status take_figures(void *context, int rank, const void *bytes, size_t
     DH_TRY(dh_json_append_string(out, figures.host, strlen(figures.host)));
     DH_TRY(dh_buffer_printf(out, ",\"device\":"));
     DH_TRY(dh_json_append_string(out, figures.backend, strlen(figures.backend)));
-    DH_TRY(dh_buffer_printf(out,
-                            ",\"documents\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"text_bytes\":%" PRIu64
-                            ",\"file_bytes\":%" PRIu64 ",\"spill_bytes\":%" PRIu64 ",\"memory_bytes\":%" PRIu64
-                            ",\"seconds\":{\"map\":%.3f,\"read\":%.3f,\"text\":%.3f",
-                            figures.documents, figures.bad, figures.text_bytes, figures.file_bytes, figures.spill_bytes,
-                            figures.memory, figures.map_seconds, figures.read_seconds, figures.text_seconds));
+    DH_TRY(dh_buffer_printf(
+        out,
+        ",\"documents\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"text_bytes\":%" PRIu64 ",\"file_bytes\":%" PRIu64
+        ",\"spill_bytes\":%" PRIu64 ",\"memory_bytes\":%" PRIu64
+        ",\"seconds\":{\"map\":%.3f,\"read\":%.3f,\"text\":%.3f",
+        figures.documents, figures.bad, figures.text_bytes, figures.file_bytes, figures.spill_bytes,
+        figures.memory, figures.map_seconds, figures.read_seconds, figures.text_seconds));
     const dh_settings *settings = collector->report->settings;
     for (uint32_t j = 0; j < settings->job_count; j++) {
         DH_TRY(dh_buffer_printf(out, ",\"job %s\":%.3f", settings->job[j].job->name, figures.job_seconds[j]));
     }
-    return dh_buffer_printf(out, ",\"user\":%.3f,\"system\":%.3f}}", figures.user_seconds, figures.system_seconds);
+    return dh_buffer_printf(out, ",\"user\":%.3f,\"system\":%.3f}}", figures.user_seconds,
+                            figures.system_seconds);
 }
 
 static dh_status append_command(const dh_run_report *report, dh_buffer *out)
@@ -95,21 +97,23 @@ static dh_status append_head(const dh_run_report *report, dh_buffer *out)
     const dh_result_facts *result = report->result;
     DH_TRY(dh_buffer_printf(out, "{\n  \"format\": \"dhatu-run 1\",\n  \"dhatu\": \"%s\",\n", DHATU_VERSION));
     DH_TRY(append_command(report, out));
-    DH_TRY(dh_buffer_printf(out, "  \"start\": \"%s\",\n  \"seconds\": %.3f,\n  \"mpi\": ", text, report->seconds));
+    DH_TRY(dh_buffer_printf(out, "  \"start\": \"%s\",\n  \"seconds\": %.3f,\n  \"mpi\": ", text,
+                            report->seconds));
     DH_TRY(dh_json_append_string(out, dh_comm_library(report->comm), strlen(dh_comm_library(report->comm))));
     DH_TRY(dh_buffer_printf(out, ",\n  \"ranks\": %d,\n  \"backend\": \"%s\",\n  \"restarts\": 0,\n",
                             dh_comm_size(report->comm), report->settings->backend->kind->name));
     DH_TRY(dh_buffer_printf(out,
-                            "  \"documents\": %" PRIu64 ",\n  \"sources\": %" PRIu64 ",\n  \"source_bytes\": %" PRIu64
-                            ",\n  \"result_bytes\": %" PRIu64 ",\n  \"ids_made_unique\": %" PRIu64
-                            ",\n  \"content_sha256\": \"%s\",\n",
+                            "  \"documents\": %" PRIu64 ",\n  \"sources\": %" PRIu64
+                            ",\n  \"source_bytes\": %" PRIu64 ",\n  \"result_bytes\": %" PRIu64
+                            ",\n  \"ids_made_unique\": %" PRIu64 ",\n  \"content_sha256\": \"%s\",\n",
                             result->rows, result->sources, result->quality.source_bytes, result->file_size,
                             result->ids_changed, result->content));
-    return dh_buffer_printf(out,
-                            "  \"phase_seconds\": {\"plan\":%.3f,\"map\":%.3f,\"ids\":%.3f,\"rows\":%.3f,\"sources\":%.3f,"
-                            "\"finish\":%.3f},\n  \"rank_figures\": [",
-                            report->plan_seconds, report->map->seconds, result->seconds_ids, result->seconds_rows,
-                            result->seconds_sources, result->seconds_finish);
+    return dh_buffer_printf(
+        out,
+        "  \"phase_seconds\": {\"plan\":%.3f,\"map\":%.3f,\"ids\":%.3f,\"rows\":%.3f,\"sources\":%.3f,"
+        "\"finish\":%.3f},\n  \"rank_figures\": [",
+        report->plan_seconds, report->map->seconds, result->seconds_ids, result->seconds_rows,
+        result->seconds_sources, result->seconds_finish);
 }
 
 dh_status dh_run_report_write(const dh_run_report *report, uint64_t *memory_max)
@@ -122,7 +126,8 @@ dh_status dh_run_report_write(const dh_run_report *report, uint64_t *memory_max)
     dh_status status = root ? append_head(report, &out) : DH_OK;
     status = dh_comm_agree(report->comm, status);
     if (status == DH_OK) {
-        status = dh_comm_agree(report->comm, dh_comm_collect(report->comm, &figures, sizeof figures, take_figures, &collector));
+        status = dh_comm_agree(
+            report->comm, dh_comm_collect(report->comm, &figures, sizeof figures, take_figures, &collector));
     }
     if (status == DH_OK && root) {
         status = dh_buffer_printf(&out, "\n  ]\n}\n");

@@ -35,11 +35,11 @@ static dh_status check_dataset(void *context, const char *path)
     DH_TRY(dh_h5_array_describe(self->view.h5, path, &array));
     self->datasets++;
     const char *tail = strrchr(path, '/');
-    const bool of_rows = (strncmp(path, "obs/", 4) == 0 && strcmp(tail, "/categories") != 0) ||
-                         strncmp(path, "obsm/", 5) == 0;
+    const bool of_rows =
+        (strncmp(path, "obs/", 4) == 0 && strcmp(tail, "/categories") != 0) || strncmp(path, "obsm/", 5) == 0;
     if (of_rows && (array.dim_count == 0 || array.dims[0] != self->view.rows)) {
-        return dh_error(DH_MISMATCH, "%s: %s has %" PRIu64 " rows, but there are %" PRIu64 " documents", self->view.path, path,
-                        array.dims[0], self->view.rows);
+        return dh_error(DH_MISMATCH, "%s: %s has %" PRIu64 " rows, but there are %" PRIu64 " documents",
+                        self->view.path, path, array.dims[0], self->view.rows);
     }
     dh_buffer encoding = {0};
     const dh_status status = dh_h5_attribute_read(self->view.h5, path, "encoding-type", &encoding);
@@ -51,10 +51,20 @@ static dh_status check_dataset(void *context, const char *path)
 
 static dh_status check_schema(verifier *self)
 {
-    static const char *const required[] = {
-        "obs/_index", "obs/source/codes", "obs/source/categories", "obs/record", "obs/offset", "obs/bytes",
-        "obs/tokens", "obs/lang/codes", "obs/lang/categories", "obs/sha256", "obs/status/codes",
-        "uns/dhatu/sources/hash", "uns/dhatu/quality/records", "uns/dhatu/documents/totals"};
+    static const char *const required[] = {"obs/_index",
+                                           "obs/source/codes",
+                                           "obs/source/categories",
+                                           "obs/record",
+                                           "obs/offset",
+                                           "obs/bytes",
+                                           "obs/tokens",
+                                           "obs/lang/codes",
+                                           "obs/lang/categories",
+                                           "obs/sha256",
+                                           "obs/status/codes",
+                                           "uns/dhatu/sources/hash",
+                                           "uns/dhatu/quality/records",
+                                           "uns/dhatu/documents/totals"};
     for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
         if (!dh_h5_has(self->view.h5, required[i])) {
             return dh_error(DH_MISMATCH, "%s: %s is missing", self->view.path, required[i]);
@@ -68,7 +78,8 @@ static dh_status check_content(verifier *self)
     char hex[2 * DH_SHA256_SIZE + 1];
     DH_TRY(dh_content_of_file(self->view.h5, hex));
     if (strcmp(hex, (const char *)self->view.content.data) != 0) {
-        return dh_error(DH_MISMATCH, "%s: the content digest is %s, but the file says %s: it was changed or damaged",
+        return dh_error(DH_MISMATCH,
+                        "%s: the content digest is %s, but the file says %s: it was changed or damaged",
                         self->view.path, hex, (const char *)self->view.content.data);
     }
     return DH_OK;
@@ -85,7 +96,8 @@ static dh_status config_value(const verifier *self, const char *name, dh_json_va
     const dh_json_error error =
         dh_json_scan(paths, self->view.config.data, self->view.config.size, value, &error_offset);
     dh_json_paths_free(paths);
-    return error == DH_JSON_OK ? DH_OK : dh_error(DH_MISMATCH, "%s: uns/dhatu/config is not JSON", self->view.path);
+    return error == DH_JSON_OK ? DH_OK
+                               : dh_error(DH_MISMATCH, "%s: uns/dhatu/config is not JSON", self->view.path);
 }
 
 static dh_status take_config_option(verifier *self, dh_option_id id)
@@ -106,7 +118,8 @@ static dh_status take_config_option(verifier *self, dh_option_id id)
         memcpy(memory, value.text, value.size);
     }
     ((char *)memory)[size] = '\0';
-    const dh_status status = dh_options_set(&self->run_options, id, memory, DH_ORIGIN_FLAG, "uns/dhatu/config");
+    const dh_status status =
+        dh_options_set(&self->run_options, id, memory, DH_ORIGIN_FLAG, "uns/dhatu/config");
     free(memory);
     return status;
 }
@@ -136,8 +149,11 @@ static dh_status check_lexicons(verifier *self)
     for (uint32_t l = 0; l < count; l++) {
         const dh_lexicon_facts facts = dh_lexicons_facts(self->settings.lexicons, l);
         if (strstr((const char *)self->view.config.data, facts.sha256) == NULL) {
-            return dh_error(DH_MISMATCH, "%s was not computed with the lexicon \"%s\" as it is now: name the lexicons of the "
-                                         "run with --lexicon", self->view.path, facts.name);
+            return dh_error(
+                DH_MISMATCH,
+                "%s was not computed with the lexicon \"%s\" as it is now: name the lexicons of the "
+                "run with --lexicon",
+                self->view.path, facts.name);
         }
     }
     return DH_OK;
@@ -155,7 +171,8 @@ static dh_status row_integer(verifier *self, const char *path, uint64_t row, uin
 
 static dh_status differs(const verifier *self, uint64_t row, const char *path)
 {
-    return dh_error(DH_MISMATCH, "%s: row %" PRIu64 ": %s is not what its document gives now", self->view.path, row, path);
+    return dh_error(DH_MISMATCH, "%s: row %" PRIu64 ": %s is not what its document gives now",
+                    self->view.path, row, path);
 }
 
 static dh_status compare_category(verifier *self, const char *column, uint64_t row, const char *name)
@@ -183,9 +200,12 @@ static dh_status compare_bytes(verifier *self, const char *path, uint64_t row, c
 static dh_status compare_row(verifier *self, const dh_chunk *chunk, uint32_t at, uint64_t row)
 {
     const dh_schema *schema = &self->settings.schema;
-    DH_TRY(compare_bytes(self, "obs/bytes", row, (uint32_t *)chunk->column[DH_ENGINE_BYTES] + at, sizeof(uint32_t)));
-    DH_TRY(compare_bytes(self, "obs/tokens", row, (uint32_t *)chunk->column[DH_ENGINE_TOKENS] + at, sizeof(uint32_t)));
-    DH_TRY(compare_category(self, "lang", row, dh_language_name(((uint16_t *)chunk->column[DH_ENGINE_LANGUAGE])[at])));
+    DH_TRY(compare_bytes(self, "obs/bytes", row, (uint32_t *)chunk->column[DH_ENGINE_BYTES] + at,
+                         sizeof(uint32_t)));
+    DH_TRY(compare_bytes(self, "obs/tokens", row, (uint32_t *)chunk->column[DH_ENGINE_TOKENS] + at,
+                         sizeof(uint32_t)));
+    DH_TRY(compare_category(self, "lang", row,
+                            dh_language_name(((uint16_t *)chunk->column[DH_ENGINE_LANGUAGE])[at])));
     DH_TRY(compare_category(self, "status", row,
                             dh_document_status_name[((uint8_t *)chunk->column[DH_ENGINE_STATUS])[at]]));
     for (uint32_t c = DH_ENGINE_COLUMNS; c < schema->column_count; c++) {
@@ -234,7 +254,8 @@ static dh_status find_source(const verifier *self, const dh_plan *plan, const ch
         }
     }
     if (low == plan->source_count || strcmp(dh_plan_name(plan, low), name) != 0) {
-        return dh_error(DH_MISMATCH, "%s: source %s is not among those given by --sources", self->view.path, name);
+        return dh_error(DH_MISMATCH, "%s: source %s is not among those given by --sources", self->view.path,
+                        name);
     }
     *index = low;
     return DH_OK;
@@ -250,7 +271,8 @@ static dh_status source_name(verifier *self, uint64_t code, dh_buffer *out)
 }
 
 /* The documents [first, last) of the sample are of one source. */
-static dh_status check_source(verifier *self, dh_pipeline *pipeline, uint64_t code, uint64_t first, uint64_t last)
+static dh_status check_source(verifier *self, dh_pipeline *pipeline, uint64_t code, uint64_t first,
+                              uint64_t last)
 {
     const dh_plan *plan = (const dh_plan *)(const void *)self->plan_block.data;
     dh_buffer name = {0};
@@ -275,7 +297,8 @@ static dh_status check_source(verifier *self, dh_pipeline *pipeline, uint64_t co
                                   dh_plan_string(plan, source->name), offset, last - first, &found);
     }
     if (status == DH_OK && found != last - first) {
-        status = dh_error(DH_MISMATCH, "%s: source %s has %" PRIu64 " of %" PRIu64 " documents of the sample no more",
+        status = dh_error(DH_MISMATCH,
+                          "%s: source %s has %" PRIu64 " of %" PRIu64 " documents of the sample no more",
                           self->view.path, (const char *)name.data, last - first - found, last - first);
     }
     free(memory);
@@ -318,7 +341,8 @@ static dh_status list_sources(verifier *self)
         }
         input[count++] = one;
     }
-    const dh_plan_options options = {.format = self->settings.records.format, .segment_size = DH_CONTENT_BLOCK};
+    const dh_plan_options options = {.format = self->settings.records.format,
+                                     .segment_size = DH_CONTENT_BLOCK};
     if (status == DH_OK) {
         status = dh_plan_make(&options, input, count, &self->plan_block);
     }
@@ -345,10 +369,13 @@ static dh_status print_outcome(const verifier *self, dh_status status)
 {
     if (!dh_options_flag(self->options, DH_OPTION_JSON)) {
         if (status == DH_OK && !dh_options_flag(self->options, DH_OPTION_QUIET)) {
-            (void)printf("%s: good: %" PRIu64 " documents, %" PRIu64 " datasets, content %s\n", self->view.path,
-                         self->view.rows, self->datasets, (const char *)self->view.content.data);
+            (void)printf("%s: good: %" PRIu64 " documents, %" PRIu64 " datasets, content %s\n",
+                         self->view.path, self->view.rows, self->datasets,
+                         (const char *)self->view.content.data);
             if (self->sample_count > 0) {
-                (void)printf("%" PRIu64 " documents computed again from the sources: the same to the last bit\n", self->compared);
+                (void)printf("%" PRIu64
+                             " documents computed again from the sources: the same to the last bit\n",
+                             self->compared);
             }
         }
         return status;

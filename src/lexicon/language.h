@@ -11,10 +11,12 @@ enum {
     DH_LANGUAGE_COUNT = 1 + 26 * 26 + 26 * 26 * 26
 };
 
-/* DH_LANGUAGE_UNKNOWN for anything that does not begin with two or three ASCII letters and an end, '-' or '_'. */
+/* DH_LANGUAGE_UNKNOWN for anything that does not begin with two or three ASCII letters and an end, '-' or
+ * '_'. */
 uint16_t dh_language_parse(const void *tag, size_t size);
 
-/* "fr"; "und". Static storage of the thread, valid until the next call with another code has been made 4 times. */
+/* "fr"; "und". Static storage of the thread, valid until the next call with another code has been made 4
+ * times. */
 const char *dh_language_name(uint16_t code);
 
 #endif

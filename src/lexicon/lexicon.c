@@ -35,7 +35,7 @@ struct dh_lexicons {
     dh_tokenizer *tokenizer;
     dh_tokenizer *as_written; /* keeps every word; NULL when tokenizer does so, too */
     uint64_t dropped;         /* entries of the file that lost words by the tokeniser's rule */
-    dh_prefix_set *prefixes; /* of all lexicons */
+    dh_prefix_set *prefixes;  /* of all lexicons */
     lexicon lexicon[DH_LEXICONS_MAX];
     uint32_t lexicon_count;
     char *category[DH_CATEGORIES_MAX];
@@ -100,7 +100,8 @@ static dh_status edge_follow(dh_lexicons *lexicons, uint32_t node, uint64_t symb
     const uint64_t key = edge_key(node, symbol);
     const size_t place = edge_slot(lexicons, key);
     if (lexicons->slot[place].node == DH_NO_NODE) {
-        lexicons->slot[place] = (dh_profile_slot){.key = key, .node = lexicons->node_count++, .term = DH_NO_TERM};
+        lexicons->slot[place] =
+            (dh_profile_slot){.key = key, .node = lexicons->node_count++, .term = DH_NO_TERM};
         lexicons->slots_used++;
     }
     *slot = place;
@@ -143,8 +144,8 @@ static dh_status wrong(const dh_lexicon_line *at, const char *reason, const char
                     (int)(size < 200 ? size : 200), text);
 }
 
-static dh_status entry_tokenize(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text, size_t size,
-                                entry_tokens *entry)
+static dh_status entry_tokenize(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text,
+                                size_t size, entry_tokens *entry)
 {
     entry->count = 0;
     entry->last_size = 0;
@@ -155,12 +156,14 @@ static dh_status entry_tokenize(dh_lexicons *lexicons, const dh_lexicon_line *at
     entry->written = entry->count;
     if (lexicons->as_written != NULL) {
         entry->written = 0;
-        DH_TRY(dh_tokenize_visit(lexicons->as_written, (const uint8_t *)text, size, count_visit, &entry->written));
+        DH_TRY(dh_tokenize_visit(lexicons->as_written, (const uint8_t *)text, size, count_visit,
+                                 &entry->written));
     }
     return DH_OK;
 }
 
-/* An entry that loses a word ("can t" of sklearn's tokens would be "can") means something else: leave it out. */
+/* An entry that loses a word ("can t" of sklearn's tokens would be "can") means something else: leave it out.
+ */
 static bool loses_words(dh_lexicons *lexicons, const entry_tokens *entry)
 {
     const bool loses = entry->count < entry->written;
@@ -185,8 +188,8 @@ dh_status dh_lexicons_create(dh_token_mode mode, dh_lexicons **out)
     lexicons->node_count = DH_LEXICONS_MAX; /* the first ones are the roots */
     void *filter = NULL;
     if (status == DH_OK) {
-        status = dh_allocate((size_t)(2 * DH_LEXICONS_MAX + 1) * DH_FILTER_WORDS, sizeof(uint64_t), "the lexicons' filters",
-                             &filter);
+        status = dh_allocate((size_t)(2 * DH_LEXICONS_MAX + 1) * DH_FILTER_WORDS, sizeof(uint64_t),
+                             "the lexicons' filters", &filter);
     }
     if (status == DH_OK) {
         lexicons->first_filter = filter;
@@ -244,11 +247,12 @@ static dh_status set_categories(dh_lexicons *lexicons, const dh_lexicon_line *at
         same = strcmp(category[c], lexicons->category[c]) == 0;
     }
     return same ? DH_OK
-                : wrong(at, "the categories differ from those of the lexicon before", at->path, strlen(at->path));
+                : wrong(at, "the categories differ from those of the lexicon before", at->path,
+                        strlen(at->path));
 }
 
-dh_status dh_lexicon_begin(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *name, uint16_t language,
-                           const char *const *category, uint32_t category_count)
+dh_status dh_lexicon_begin(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *name,
+                           uint16_t language, const char *const *category, uint32_t category_count)
 {
     if (lexicons->lexicon_count == DH_LEXICONS_MAX) {
         return wrong(at, "more than 64 lexicons", name, strlen(name));
@@ -324,7 +328,8 @@ dh_status dh_lexicon_add_term(dh_lexicons *lexicons, const dh_lexicon_line *at, 
         }
         uint64_t *symbol = &entry.symbol[entry.count - 1];
         DH_TRY(dh_prefix_set_add(lexicons->prefixes, index, entry.last, entry.last_size, symbol));
-        DH_TRY(dh_prefix_set_add(lexicons->lexicon[index].prefixes, index, entry.last, entry.last_size, symbol));
+        DH_TRY(
+            dh_prefix_set_add(lexicons->lexicon[index].prefixes, index, entry.last, entry.last_size, symbol));
     }
     uint32_t node = index;
     size_t slot = 0;
@@ -350,7 +355,8 @@ dh_status dh_lexicon_add_term(dh_lexicons *lexicons, const dh_lexicon_line *at, 
     return term_append(lexicons, &made, &lexicons->slot[slot].term);
 }
 
-dh_status dh_lexicon_add_negator(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text, size_t size)
+dh_status dh_lexicon_add_negator(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text,
+                                 size_t size)
 {
     const uint32_t index = lexicons->lexicon_count - 1;
     entry_tokens entry;
@@ -517,8 +523,10 @@ static dh_status common_denominator(const dh_lexicons *lexicons, uint32_t *denom
         const uint64_t needed = below / greatest_common_divisor(below, term->weight);
         common = common / greatest_common_divisor(common, needed) * needed;
         if (common > DH_UNITS_MAX) {
-            return dh_error(DH_USAGE, "the lexicons' weights and numbers of categories need a common denominator "
-                                      "above %d: use fewer different weights", DH_UNITS_MAX);
+            return dh_error(DH_USAGE,
+                            "the lexicons' weights and numbers of categories need a common denominator "
+                            "above %d: use fewer different weights",
+                            DH_UNITS_MAX);
         }
     }
     *denominator = (uint32_t)common;
@@ -547,14 +555,15 @@ static dh_status fill_terms(dh_lexicons *lexicons, uint32_t denominator)
         const uint64_t units =
             (uint64_t)term->weight * denominator / ((uint64_t)DH_WEIGHT_SCALE * term->category_count);
         if (units > DH_UNITS_MAX) {
-            return dh_error(DH_USAGE, "a weight times the lexicons' common denominator %u is above %d", denominator,
-                            DH_UNITS_MAX);
+            return dh_error(DH_USAGE, "a weight times the lexicons' common denominator %u is above %d",
+                            denominator, DH_UNITS_MAX);
         }
         lexicons->compiled_term[t] = (dh_profile_term){
             .units = (uint32_t)units,
             .category_offset = offset,
             .category_count = term->category_count,
-            .polarity = (uint16_t)((term->negative ? DH_TERM_NEGATIVE : 0) | (term->fixed ? DH_TERM_FIXED : 0)),
+            .polarity =
+                (uint16_t)((term->negative ? DH_TERM_NEGATIVE : 0) | (term->fixed ? DH_TERM_FIXED : 0)),
         };
         memcpy(lexicons->category_list + offset, term->category, term->category_count);
         offset += term->category_count;

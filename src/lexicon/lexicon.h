@@ -17,7 +17,8 @@ typedef struct dh_lexicons dh_lexicons;
 dh_status dh_lexicons_create(dh_token_mode mode, dh_lexicons **out);
 void dh_lexicons_free(dh_lexicons *lexicons);
 
-/* Reads one file. Errors: DH_USAGE (logged as path:line: reason), DH_IO, DH_NO_MEMORY. After an error the set can only be freed. */
+/* Reads one file. Errors: DH_USAGE (logged as path:line: reason), DH_IO, DH_NO_MEMORY. After an error the set
+ * can only be freed. */
 dh_status dh_lexicons_load(dh_lexicons *lexicons, const char *path);
 
 /* Makes the tables; nothing can be loaded after it. Errors: DH_USAGE (no lexicon), DH_NO_MEMORY. */

@@ -18,8 +18,8 @@ typedef struct dic_parser {
 
 static dh_status wrong(const dic_parser *parser, const char *reason, const char *what)
 {
-    return dh_error(DH_USAGE, "%s:%llu: %s%s%s", parser->at.path, (unsigned long long)parser->at.number, reason,
-                    what != NULL ? ": " : "", what != NULL ? what : "");
+    return dh_error(DH_USAGE, "%s:%llu: %s%s%s", parser->at.path, (unsigned long long)parser->at.number,
+                    reason, what != NULL ? ": " : "", what != NULL ? what : "");
 }
 
 static dh_status parse_category(dic_parser *parser, char *line)
@@ -97,8 +97,8 @@ dh_status dh_lexicon_parse_dic(dh_lexicons *lexicons, const char *path, char *te
         }
         if (line[0] == '%') {
             if (++percents == 2) {
-                DH_TRY(dh_lexicon_begin(lexicons, &parser.at, base_name(path), DH_LANGUAGE_UNKNOWN, parser.category,
-                                        parser.category_count));
+                DH_TRY(dh_lexicon_begin(lexicons, &parser.at, base_name(path), DH_LANGUAGE_UNKNOWN,
+                                        parser.category, parser.category_count));
             }
             continue;
         }

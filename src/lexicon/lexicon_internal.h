@@ -35,9 +35,10 @@ dh_status dh_lexicon_begin(dh_lexicons *lexicons, const dh_lexicon_line *at, con
 
 /* Adds a term to the last lexicon. text is as written, `*` at its end included. *tokens is 0 when it has
  * no token at all (nothing is added): the format decides whether that is an error. */
-dh_status dh_lexicon_add_term(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text,
-                              size_t size, const dh_term *term, uint32_t *tokens);
-dh_status dh_lexicon_add_negator(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text, size_t size);
+dh_status dh_lexicon_add_term(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text, size_t size,
+                              const dh_term *term, uint32_t *tokens);
+dh_status dh_lexicon_add_negator(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text,
+                                 size_t size);
 dh_status dh_lexicon_add_function_word(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text,
                                        size_t size);
 

@@ -16,8 +16,8 @@ typedef struct tsv_parser {
 
 static dh_status wrong(const tsv_parser *parser, const char *reason, const char *what)
 {
-    return dh_error(DH_USAGE, "%s:%llu: %s%s%s", parser->at.path, (unsigned long long)parser->at.number, reason,
-                    what != NULL ? ": " : "", what != NULL ? what : "");
+    return dh_error(DH_USAGE, "%s:%llu: %s%s%s", parser->at.path, (unsigned long long)parser->at.number,
+                    reason, what != NULL ? ": " : "", what != NULL ? what : "");
 }
 
 static dh_status parse_categories(tsv_parser *parser, char *value)
@@ -57,8 +57,9 @@ static dh_status begin_once(tsv_parser *parser)
         }
     }
     parser->begun = true;
-    return dh_lexicon_begin(parser->lexicons, &parser->at, parser->name != NULL ? parser->name : parser->language,
-                            language, (const char *const *)parser->category, parser->category_count);
+    return dh_lexicon_begin(parser->lexicons, &parser->at,
+                            parser->name != NULL ? parser->name : parser->language, language,
+                            (const char *const *)parser->category, parser->category_count);
 }
 
 typedef dh_status add_word(dh_lexicons *lexicons, const dh_lexicon_line *at, const char *text, size_t size);
@@ -148,7 +149,8 @@ static dh_status parse_weight(tsv_parser *parser, const char *value, uint32_t *w
         }
     }
     if (!has_digits || *c != '\0' || scaled == 0 || scaled > (uint64_t)DH_UNITS_MAX * DH_WEIGHT_SCALE) {
-        return wrong(parser, "a weight is a decimal above 0 and at most 255, with at most four decimals", value);
+        return wrong(parser, "a weight is a decimal above 0 and at most 255, with at most four decimals",
+                     value);
     }
     *weight = (uint32_t)scaled;
     return DH_OK;
@@ -164,7 +166,8 @@ static dh_status parse_term(tsv_parser *parser, char *line)
         field[fields++] = tab + 1;
     }
     if (fields < 3 || fields > 4) {
-        return wrong(parser, "an entry is term, categories, polarity and maybe a weight, with tabs between", line);
+        return wrong(parser, "an entry is term, categories, polarity and maybe a weight, with tabs between",
+                     line);
     }
     dh_term term = {.weight = DH_WEIGHT_SCALE};
     DH_TRY(parse_term_categories(parser, field[1], &term));

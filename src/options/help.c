@@ -57,7 +57,8 @@ static dh_status append_option(dh_buffer *out, const dh_option *option)
     const bool show_default = option->default_value != NULL && option->kind != DH_KIND_FLAG;
     (void)snprintf(help, sizeof help, "%s%s%s%s%s%s%s", option->help, option->choices != NULL ? " (" : "",
                    option->choices != NULL ? option->choices : "", option->choices != NULL ? ")" : "",
-                   show_default ? " [" : "", show_default ? option->default_value : "", show_default ? "]" : "");
+                   show_default ? " [" : "", show_default ? option->default_value : "",
+                   show_default ? "]" : "");
     DH_TRY(dh_buffer_printf(out, "  %-*s", HELP_INDENT - 2, usage));
     size_t column = 2 + strlen(usage);
     if (column >= HELP_INDENT) {
@@ -69,15 +70,17 @@ static dh_status append_option(dh_buffer *out, const dh_option *option)
 
 static dh_status program_help(dh_buffer *out)
 {
-    DH_TRY(dh_buffer_printf(out,
-                            "dhatu %s: turns a text corpus into vectors and corpus statistics, in one HDF5 file\n\n"
-                            "Usage: dhatu COMMAND [OPTIONS] ARGUMENTS\n"
-                            "       mpirun -n RANKS dhatu run [OPTIONS] INPUT...\n\nCommands:\n",
-                            DHATU_VERSION));
+    DH_TRY(dh_buffer_printf(
+        out,
+        "dhatu %s: turns a text corpus into vectors and corpus statistics, in one HDF5 file\n\n"
+        "Usage: dhatu COMMAND [OPTIONS] ARGUMENTS\n"
+        "       mpirun -n RANKS dhatu run [OPTIONS] INPUT...\n\nCommands:\n",
+        DHATU_VERSION));
     for (int c = 0; c < DH_COMMAND_COUNT; c++) {
         DH_TRY(dh_buffer_printf(out, "  %-10s%s\n", dh_command_table[c].name, dh_command_table[c].summary));
     }
-    return dh_buffer_printf(out, "\ndhatu COMMAND --help shows the options of a command; dhatu --version the version.\n");
+    return dh_buffer_printf(
+        out, "\ndhatu COMMAND --help shows the options of a command; dhatu --version the version.\n");
 }
 
 static dh_status append_examples(dh_buffer *out, const char *examples, const char *before)
@@ -96,8 +99,9 @@ dh_status dh_help_text(dh_command command, dh_buffer *out)
         return program_help(out);
     }
     const dh_command_facts *facts = &dh_command_table[command];
-    DH_TRY(dh_buffer_printf(out, "dhatu %s: %s\n\nUsage: dhatu %s [OPTIONS]%s%s\n\n", facts->name, facts->summary,
-                            facts->name, facts->arguments[0] != '\0' ? " " : "", facts->arguments));
+    DH_TRY(dh_buffer_printf(out, "dhatu %s: %s\n\nUsage: dhatu %s [OPTIONS]%s%s\n\n", facts->name,
+                            facts->summary, facts->name, facts->arguments[0] != '\0' ? " " : "",
+                            facts->arguments));
     DH_TRY(append_wrapped(out, facts->description, 0, 0));
     DH_TRY(dh_buffer_printf(out, "\nOptions (also as DHATU_NAME in the environment%s):\n",
                             command == DH_COMMAND_RUN ? ", or in the file of --config" : ""));
@@ -177,11 +181,12 @@ static dh_status man_tail(dh_buffer *out)
 dh_status dh_help_man(dh_command command, dh_buffer *out)
 {
     if (command == DH_COMMAND_COUNT) {
-        DH_TRY(dh_buffer_printf(out,
-                                ".TH DHATU 1 \"\" \"dhatu %s\" \"dhatu\"\n.SH NAME\ndhatu \\- turn a text corpus into "
-                                "vectors and corpus statistics\n.SH SYNOPSIS\n\\fBdhatu\\fR \\fICOMMAND\\fR [OPTIONS] "
-                                "ARGUMENTS\n.SH COMMANDS\n",
-                                DHATU_VERSION));
+        DH_TRY(dh_buffer_printf(
+            out,
+            ".TH DHATU 1 \"\" \"dhatu %s\" \"dhatu\"\n.SH NAME\ndhatu \\- turn a text corpus into "
+            "vectors and corpus statistics\n.SH SYNOPSIS\n\\fBdhatu\\fR \\fICOMMAND\\fR [OPTIONS] "
+            "ARGUMENTS\n.SH COMMANDS\n",
+            DHATU_VERSION));
         for (int c = 0; c < DH_COMMAND_COUNT; c++) {
             DH_TRY(dh_buffer_printf(out, ".TP\n\\fB%s\\fR\n", dh_command_table[c].name));
             DH_TRY(append_roff(out, dh_command_table[c].summary));
@@ -189,10 +194,11 @@ dh_status dh_help_man(dh_command command, dh_buffer *out)
         return man_tail(out);
     }
     const dh_command_facts *facts = &dh_command_table[command];
-    DH_TRY(dh_buffer_printf(out,
-                            ".TH DHATU-%s 1 \"\" \"dhatu %s\" \"dhatu\"\n.SH NAME\ndhatu\\-%s \\- %s\n.SH SYNOPSIS\n"
-                            "\\fBdhatu %s\\fR [OPTIONS] %s\n.SH DESCRIPTION\n",
-                            facts->name, DHATU_VERSION, facts->name, facts->summary, facts->name, facts->arguments));
+    DH_TRY(dh_buffer_printf(
+        out,
+        ".TH DHATU-%s 1 \"\" \"dhatu %s\" \"dhatu\"\n.SH NAME\ndhatu\\-%s \\- %s\n.SH SYNOPSIS\n"
+        "\\fBdhatu %s\\fR [OPTIONS] %s\n.SH DESCRIPTION\n",
+        facts->name, DHATU_VERSION, facts->name, facts->summary, facts->name, facts->arguments));
     DH_TRY(append_roff(out, facts->description));
     DH_TRY(dh_buffer_printf(out, ".SH OPTIONS\n"));
     for (int id = 0; id < DH_OPTION_COUNT; id++) {

@@ -13,7 +13,8 @@ bool dh_parse_size(const char *text, bool with_units, uint64_t *out)
     uint64_t value = 0;
     const char *c = text;
     for (; *c >= '0' && *c <= '9'; c++) {
-        if (__builtin_mul_overflow(value, 10U, &value) || __builtin_add_overflow(value, (uint64_t)(*c - '0'), &value)) {
+        if (__builtin_mul_overflow(value, 10U, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*c - '0'), &value)) {
             return false;
         }
     }
@@ -78,7 +79,8 @@ static dh_status check_number(const dh_option *option, const char *value, const 
     uint64_t number = 0;
     if (!dh_parse_size(value, option->kind == DH_KIND_SIZE, &number)) {
         return dh_error(DH_USAGE, "%s: \"%s\" is not %s", where, value,
-                        option->kind == DH_KIND_SIZE ? "a size like 512K, 16M or 2G" : "a non-negative integer");
+                        option->kind == DH_KIND_SIZE ? "a size like 512K, 16M or 2G"
+                                                     : "a non-negative integer");
     }
     if (number < option->minimum || number > option->maximum) {
         return dh_error(DH_USAGE, "%s: %s is out of range (%llu to %llu)", where, value,
@@ -92,8 +94,9 @@ static dh_status check_value(const dh_option *option, const char *value, const c
     bool flag = false;
     switch (option->kind) {
     case DH_KIND_FLAG:
-        return flag_value(value, &flag) ? DH_OK
-                                        : dh_error(DH_USAGE, "%s: \"%s\" is neither yes nor no", where, value);
+        return flag_value(value, &flag)
+                   ? DH_OK
+                   : dh_error(DH_USAGE, "%s: \"%s\" is neither yes nor no", where, value);
     case DH_KIND_COUNT:
     case DH_KIND_SIZE:
         return check_number(option, value, where);
@@ -116,7 +119,8 @@ dh_status dh_options_set(dh_options *options, dh_option_id id, const char *value
         return DH_OK;
     }
     dh_buffer joined = {0};
-    const bool append = option->kind == DH_KIND_LIST && options->value[id] != NULL && origin == options->origin[id];
+    const bool append =
+        option->kind == DH_KIND_LIST && options->value[id] != NULL && origin == options->origin[id];
     dh_status status = append ? dh_buffer_printf(&joined, "%s\n%s", options->value[id], value)
                               : dh_buffer_printf(&joined, "%s", value);
     if (status == DH_OK) {
@@ -160,7 +164,8 @@ static bool is_of_command(const dh_options *options, dh_option_id id)
 static dh_status unknown_option(const dh_options *options, const char *text)
 {
     const char *command = dh_command_table[options->command].name;
-    return dh_error(DH_USAGE, "dhatu %s has no option %s (dhatu %s --help lists them)", command, text, command);
+    return dh_error(DH_USAGE, "dhatu %s has no option %s (dhatu %s --help lists them)", command, text,
+                    command);
 }
 
 /* --name, --name=value, --name value. */
@@ -175,7 +180,8 @@ static dh_status take_long(dh_options *options, char **argv, int argc, int *at)
     char where[64];
     (void)snprintf(where, sizeof where, "--%s", dh_option_table[id].name);
     if (dh_option_table[id].kind == DH_KIND_FLAG) {
-        return dh_options_set(options, id, name[size] == '=' ? name + size + 1 : "yes", DH_ORIGIN_FLAG, where);
+        return dh_options_set(options, id, name[size] == '=' ? name + size + 1 : "yes", DH_ORIGIN_FLAG,
+                              where);
     }
     if (name[size] == '=') {
         return dh_options_set(options, id, name + size + 1, DH_ORIGIN_FLAG, where);
@@ -254,7 +260,8 @@ static dh_status take_defaults(dh_options *options)
     for (int id = 0; id < DH_OPTION_COUNT; id++) {
         const char *value = dh_option_table[id].default_value;
         if (value != NULL) {
-            DH_TRY(dh_options_set(options, (dh_option_id)id, value, DH_ORIGIN_DEFAULT, dh_option_table[id].name));
+            DH_TRY(dh_options_set(options, (dh_option_id)id, value, DH_ORIGIN_DEFAULT,
+                                  dh_option_table[id].name));
         }
     }
     return DH_OK;
@@ -356,8 +363,8 @@ dh_status dh_options_resolve(int argc, char **argv, dh_options *out)
         }
     }
     if (options.command == DH_COMMAND_COUNT) {
-        return dh_error(DH_USAGE, "%s%s (dhatu --help lists the commands)", argc > 1 ? "there is no command " : "which command?",
-                        argc > 1 ? argv[1] : "");
+        return dh_error(DH_USAGE, "%s%s (dhatu --help lists the commands)",
+                        argc > 1 ? "there is no command " : "which command?", argc > 1 ? argv[1] : "");
     }
     void *memory = NULL;
     DH_TRY(dh_allocate((size_t)argc, sizeof(char *), "the arguments", &memory));

@@ -91,9 +91,15 @@ typedef struct dh_command_facts {
 
 extern const dh_command_facts dh_command_table[DH_COMMAND_COUNT];
 
-typedef enum dh_origin { DH_ORIGIN_DEFAULT = 0, DH_ORIGIN_FILE, DH_ORIGIN_ENVIRONMENT, DH_ORIGIN_FLAG } dh_origin;
+typedef enum dh_origin {
+    DH_ORIGIN_DEFAULT = 0,
+    DH_ORIGIN_FILE,
+    DH_ORIGIN_ENVIRONMENT,
+    DH_ORIGIN_FLAG
+} dh_origin;
 
-/* Resolved options. Values are checked against their kind when they are set. Owner frees with dh_options_free. */
+/* Resolved options. Values are checked against their kind when they are set. Owner frees with
+ * dh_options_free. */
 typedef struct dh_options {
     dh_command command;
     char *value[DH_OPTION_COUNT]; /* NULL: not set and no default */

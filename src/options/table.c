@@ -14,9 +14,10 @@
 const dh_option dh_option_table[DH_OPTION_COUNT] = {
     [DH_OPTION_JOBS] = {"jobs", 'j', DH_KIND_TEXT, "NAMES", "profile", 0, 0, NULL, RUN, true,
                         "jobs to run in one pass, with commas between (dhatu jobs lists them)"},
-    [DH_OPTION_FORMAT] = {"format", 0, DH_KIND_TEXT, "FORMAT", "auto", 0, 0, "auto|jsonl|text", RUN, true,
-                          "what the sources are; auto goes by the name less its compression suffix: .jsonl .ndjson "
-                          ".json are JSONL, all else is one document a file"},
+    [DH_OPTION_FORMAT] =
+        {"format", 0, DH_KIND_TEXT, "FORMAT", "auto", 0, 0, "auto|jsonl|text", RUN, true,
+         "what the sources are; auto goes by the name less its compression suffix: .jsonl .ndjson "
+         ".json are JSONL, all else is one document a file"},
     [DH_OPTION_TEXT_FIELD] = {"text-field", 0, DH_KIND_TEXT, "PATH", "text", 0, 0, NULL, RUN, true,
                               "JSONL: field with the text; dots go into objects (body.text)"},
     [DH_OPTION_ID_FIELD] = {"id-field", 0, DH_KIND_TEXT, "PATH", "id", 0, 0, NULL, RUN, true,
@@ -25,12 +26,14 @@ const dh_option dh_option_table[DH_OPTION_COUNT] = {
                               "JSONL: field with the language (BCP 47: fr, en-GB)"},
     [DH_OPTION_LANG] = {"lang", 0, DH_KIND_TEXT, "CODE", NULL, 0, 0, NULL, RUN, true,
                         "language of records that name none; without it the lexicons' function words vote"},
-    [DH_OPTION_LEXICON] = {"lexicon", 'l', DH_KIND_LIST, "FILE", NULL, 0, 0, NULL, RUN | VERIFY, true,
-                           "lexicon of job profile (own format or LIWC .dic), one a language; may be given several times; "
-                           "default: the English and French lexicons of the nine dhatus"},
-    [DH_OPTION_TOKENS] = {"tokens", 0, DH_KIND_TEXT, "RULE", "unicode", 0, 0, "unicode|sklearn", RUN, true,
-                          "how text becomes tokens: unicode (NFKC, case folding, runs of letters, marks and numbers) or "
-                          "as scikit-learn's vectorisers do"},
+    [DH_OPTION_LEXICON] =
+        {"lexicon", 'l', DH_KIND_LIST, "FILE", NULL, 0, 0, NULL, RUN | VERIFY, true,
+         "lexicon of job profile (own format or LIWC .dic), one a language; may be given several times; "
+         "default: the English and French lexicons of the nine dhatus"},
+    [DH_OPTION_TOKENS] =
+        {"tokens", 0, DH_KIND_TEXT, "RULE", "unicode", 0, 0, "unicode|sklearn", RUN, true,
+         "how text becomes tokens: unicode (NFKC, case folding, runs of letters, marks and numbers) or "
+         "as scikit-learn's vectorisers do"},
     [DH_OPTION_MAX_RECORD] = {"max-record", 0, DH_KIND_SIZE, "SIZE", "300M", 1, 2 * GIB - 1, NULL, RUN, true,
                               "longest record; longer ones are quarantined"},
     [DH_OPTION_MAX_TOKENS] = {"max-tokens", 0, DH_KIND_COUNT, "N", "8388608", 1, 1U << 24, NULL, RUN, true,
@@ -45,16 +48,19 @@ const dh_option dh_option_table[DH_OPTION_COUNT] = {
                           "the result; FILE.run.json and FILE.quarantine.jsonl are written beside it"},
     [DH_OPTION_FORCE] = {"force", 'f', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN, false,
                          "replace a result that exists"},
-    [DH_OPTION_CHECKPOINT] = {"checkpoint", 'c', DH_KIND_TEXT, "DIR", NULL, 0, 0, NULL, RUN, false,
-                              "folder of the intermediate columns, on a file system that all ranks share; default: "
-                              "OUTPUT.ckpt; removed at the end"},
-    [DH_OPTION_MAX_BAD] = {"max-bad", 0, DH_KIND_COUNT, "N", NULL, 0, UINT64_MAX / 2, NULL, RUN, false,
-                           "end with exit code 65 when more than N records or sources are bad; default: no limit"},
+    [DH_OPTION_CHECKPOINT] =
+        {"checkpoint", 'c', DH_KIND_TEXT, "DIR", NULL, 0, 0, NULL, RUN, false,
+         "folder of the intermediate columns, on a file system that all ranks share; default: "
+         "OUTPUT.ckpt; removed at the end"},
+    [DH_OPTION_MAX_BAD] =
+        {"max-bad", 0, DH_KIND_COUNT, "N", NULL, 0, UINT64_MAX / 2, NULL, RUN, false,
+         "end with exit code 65 when more than N records or sources are bad; default: no limit"},
     [DH_OPTION_STRICT] = {"strict", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN, false,
                           "end with exit code 65 at the first bad record (--max-bad 0)"},
-    [DH_OPTION_BACKEND] = {"backend", 0, DH_KIND_TEXT, "NAME", "auto", 0, 0, "auto|cpu|cuda|opencl", RUN, false,
-                           "where kernels run; the result is the same"},
-    [DH_OPTION_SEGMENT_SIZE] = {"segment-size", 0, DH_KIND_SIZE, "SIZE", "16M", 64 * KIB, 1024 * GIB, NULL, RUN, false,
+    [DH_OPTION_BACKEND] = {"backend", 0, DH_KIND_TEXT, "NAME", "auto", 0, 0, "auto|cpu|cuda|opencl", RUN,
+                           false, "where kernels run; the result is the same"},
+    [DH_OPTION_SEGMENT_SIZE] = {"segment-size", 0, DH_KIND_SIZE, "SIZE", "16M", 64 * KIB, 1024 * GIB, NULL,
+                                RUN, false,
                                 "unit of work of a rank, a multiple of 64K; the result is the same"},
     [DH_OPTION_BATCH_SIZE] = {"batch-size", 0, DH_KIND_SIZE, "SIZE", "1M", KIB, 256 * MIB, NULL, RUN, false,
                               "text that a kernel is given at a time; the result is the same"},
@@ -62,8 +68,9 @@ const dh_option dh_option_table[DH_OPTION_COUNT] = {
                             "time between progress lines where stderr is no terminal"},
     [DH_OPTION_DOC] = {"doc", 'd', DH_KIND_TEXT, "ID", NULL, 0, 0, NULL, INSPECT, false,
                        "show one document, by its id or as #ROW"},
-    [DH_OPTION_SOURCES] = {"sources", 's', DH_KIND_LIST, "INPUT", NULL, 0, 0, NULL, VERIFY, false,
-                           "the corpus, given as to run: a sample of documents is computed again; may be given several times"},
+    [DH_OPTION_SOURCES] =
+        {"sources", 's', DH_KIND_LIST, "INPUT", NULL, 0, 0, NULL, VERIFY, false,
+         "the corpus, given as to run: a sample of documents is computed again; may be given several times"},
     [DH_OPTION_SAMPLE] = {"sample", 0, DH_KIND_COUNT, "N", "200", 1, UINT64_MAX / 2, NULL, VERIFY, false,
                           "documents to compute again"},
     [DH_OPTION_JSON] = {"json", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, JOBS | INSPECT | VERIFY, false,
@@ -72,32 +79,41 @@ const dh_option dh_option_table[DH_OPTION_COUNT] = {
                           "INI file with options (name = value); flags and environment go before it"},
     [DH_OPTION_QUIET] = {"quiet", 'q', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN | VERIFY, false,
                          "print errors and warnings only"},
-    [DH_OPTION_VERBOSE] = {"verbose", 'v', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN | VERIFY, false, "print details"},
+    [DH_OPTION_VERBOSE] = {"verbose", 'v', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN | VERIFY, false,
+                           "print details"},
     [DH_OPTION_HELP] = {"help", 'h', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, ALL, false, "print this help"},
 };
 
 const dh_command_facts dh_command_table[DH_COMMAND_COUNT] = {
-    [DH_COMMAND_RUN] = {"run", "INPUT...", "turn a corpus into one HDF5 file",
-                        "Reads the corpus once, with all ranks, runs the jobs over every document and writes one HDF5 file that "
-                        "is a valid AnnData file. The same corpus gives the same bytes for any number of ranks, any backend, "
-                        "plain or compressed sources.\n\n"
-                        "INPUT is a file, a folder (read recursively; names that begin with a dot are left out), a glob in quotes, or @LIST, a file with one path a line. "
-                        "Sources are plain, gzip, zstd or bzip2, told by content. What cannot be used is "
-                        "counted by reason, listed in OUTPUT.quarantine.jsonl, and never ends the run unless --strict or "
-                        "--max-bad say so.",
-                        "dhatu run -j profile,digest -o out.h5 corpus/\n"
-                        "mpirun -n 8 dhatu run -j profile,digest -o out.h5 corpus/*.jsonl.gz\n"
-                        "dhatu run --text-field body.text --lang fr -o out.h5 @files.txt"},
+    [DH_COMMAND_RUN] =
+        {"run", "INPUT...", "turn a corpus into one HDF5 file",
+         "Reads the corpus once, with all ranks, runs the jobs over every document and writes one HDF5 file "
+         "that "
+         "is a valid AnnData file. The same corpus gives the same bytes for any number of ranks, any "
+         "backend, "
+         "plain or compressed sources.\n\n"
+         "INPUT is a file, a folder (read recursively; names that begin with a dot are left out), a glob in "
+         "quotes, or @LIST, a file with one path a line. "
+         "Sources are plain, gzip, zstd or bzip2, told by content. What cannot be used is "
+         "counted by reason, listed in OUTPUT.quarantine.jsonl, and never ends the run unless --strict or "
+         "--max-bad say so.",
+         "dhatu run -j profile,digest -o out.h5 corpus/\n"
+         "mpirun -n 8 dhatu run -j profile,digest -o out.h5 corpus/*.jsonl.gz\n"
+         "dhatu run --text-field body.text --lang fr -o out.h5 @files.txt"},
     [DH_COMMAND_JOBS] = {"jobs", "", "list the jobs and their columns",
-                         "Prints each job with what it computes and the columns that it adds to the result.", "dhatu jobs\ndhatu jobs --json"},
-    [DH_COMMAND_INSPECT] = {"inspect", "OUT.h5", "show what a result holds",
-                            "Prints a summary of a result: documents, languages, sources, quality, totals. With --doc the "
-                            "columns of one document.",
-                            "dhatu inspect out.h5\ndhatu inspect out.h5 --doc man:fr:ls.1\ndhatu inspect out.h5 --doc '#17' --json"},
+                         "Prints each job with what it computes and the columns that it adds to the result.",
+                         "dhatu jobs\ndhatu jobs --json"},
+    [DH_COMMAND_INSPECT] =
+        {"inspect", "OUT.h5", "show what a result holds",
+         "Prints a summary of a result: documents, languages, sources, quality, totals. With --doc the "
+         "columns of one document.",
+         "dhatu inspect out.h5\ndhatu inspect out.h5 --doc man:fr:ls.1\ndhatu inspect out.h5 --doc '#17' "
+         "--json"},
     [DH_COMMAND_VERIFY] = {"verify", "OUT.h5", "check a result, and compute a sample of it again",
-                           "Reads all of a result, checks its schema and its content digest. With --sources a sample of the documents is read "
+                           "Reads all of a result, checks its schema and its content digest. With --sources "
+                           "a sample of the documents is read "
                            "and computed again and compared bit for bit.",
                            "dhatu verify out.h5\ndhatu verify out.h5 --sources corpus/ --sample 1000"},
-    [DH_COMMAND_HELP] = {"help", "[COMMAND]", "show help for a command", "Prints the help of a command, or its man page with --man.",
-                         "dhatu help run"},
+    [DH_COMMAND_HELP] = {"help", "[COMMAND]", "show help for a command",
+                         "Prints the help of a command, or its man page with --man.", "dhatu help run"},
 };

@@ -45,17 +45,22 @@ static void add_job_column(dh_bulk *bulk, uint32_t c)
 
 static void add_row_datasets(dh_bulk *bulk, uint64_t id_width)
 {
-    dh_h5_array id = row_array(bulk, DH_TEXT, "the record's own id, else SOURCE#RECORD; repeated ones get #dupROW behind", "1");
+    dh_h5_array id = row_array(
+        bulk, DH_TEXT, "the record's own id, else SOURCE#RECORD; repeated ones get #dupROW behind", "1");
     id.text_width = (uint32_t)id_width;
     add(bulk, "obs/_index", DH_BULK_ID, 0, id);
     add(bulk, "obs/source/codes", DH_BULK_COLUMN, DH_ENGINE_SOURCE,
         row_array(bulk, DH_I32, "place in categories", "1"));
     add(bulk, "obs/record", DH_BULK_COLUMN, DH_ENGINE_RECORD,
-        row_array(bulk, DH_U64, "number of the record in its source, from 1; blank and bad ones are counted: its line", "1"));
+        row_array(bulk, DH_U64,
+                  "number of the record in its source, from 1; blank and bad ones are counted: its line",
+                  "1"));
     add(bulk, "obs/offset", DH_BULK_COLUMN, DH_ENGINE_OFFSET,
         row_array(bulk, DH_U64, "where the record begins in its source, uncompressed", "byte"));
-    add(bulk, "obs/bytes", DH_BULK_COLUMN, DH_ENGINE_BYTES, row_array(bulk, DH_U32, "size of the text in UTF-8", "byte"));
-    add(bulk, "obs/tokens", DH_BULK_COLUMN, DH_ENGINE_TOKENS, row_array(bulk, DH_U32, "tokens of the text", "tokens"));
+    add(bulk, "obs/bytes", DH_BULK_COLUMN, DH_ENGINE_BYTES,
+        row_array(bulk, DH_U32, "size of the text in UTF-8", "byte"));
+    add(bulk, "obs/tokens", DH_BULK_COLUMN, DH_ENGINE_TOKENS,
+        row_array(bulk, DH_U32, "tokens of the text", "tokens"));
     add(bulk, "obs/lang/codes", DH_BULK_LANGUAGE, DH_ENGINE_LANGUAGE,
         row_array(bulk, DH_I32, "place in categories", "1"));
     add(bulk, "obs/status/codes", DH_BULK_STATUS, DH_ENGINE_STATUS,
@@ -70,33 +75,47 @@ static void add_source_datasets(dh_bulk *bulk, uint64_t name_width)
 {
     static const char *const fact[DH_FACT_COUNT][3] = {
         [DH_FACT_DOCUMENTS] = {"uns/dhatu/sources/documents", "documents of the source", "documents"},
-        [DH_FACT_RECORDS] = {"uns/dhatu/sources/records", "records of the source, blank and bad ones too", "records"},
+        [DH_FACT_RECORDS] = {"uns/dhatu/sources/records", "records of the source, blank and bad ones too",
+                             "records"},
         [DH_FACT_BYTES] = {"uns/dhatu/sources/bytes", "size of the source, uncompressed", "byte"},
-        [DH_FACT_BAD] = {"uns/dhatu/sources/bad", "records that cannot be used, and damages of the source itself", "records"},
+        [DH_FACT_BAD] = {"uns/dhatu/sources/bad",
+                         "records that cannot be used, and damages of the source itself", "records"},
     };
     dh_h5_array name = {.type = DH_TEXT,
                         .text_width = (uint32_t)(name_width > 0 ? name_width : 1),
                         .dim_count = 1,
                         .dims = {bulk->sources},
-                        .description = "name of the source: its path relative to the input, less a compression suffix",
+                        .description =
+                            "name of the source: its path relative to the input, less a compression suffix",
                         .unit = "1"};
     add(bulk, "obs/source/categories", DH_BULK_SOURCE_NAME, 0, name);
     add(bulk, "uns/dhatu/sources/_index", DH_BULK_SOURCE_NAME, 0, name);
     for (uint32_t f = 0; f < DH_FACT_COUNT; f++) {
         add(bulk, fact[f][0], DH_BULK_SOURCE_FACT, f,
-            (dh_h5_array){.type = DH_U64, .dim_count = 1, .dims = {bulk->sources}, .description = fact[f][1], .unit = fact[f][2]});
+            (dh_h5_array){.type = DH_U64,
+                          .dim_count = 1,
+                          .dims = {bulk->sources},
+                          .description = fact[f][1],
+                          .unit = fact[f][2]});
     }
     add(bulk, "uns/dhatu/sources/hash", DH_BULK_SOURCE_HASH, 0,
-        (dh_h5_array){.type = DH_TEXT, .text_width = 32, .dim_count = 1, .dims = {bulk->sources},
-                      .description = "content hash of the uncompressed source (docs/formats.md)", .unit = "1"});
+        (dh_h5_array){.type = DH_TEXT,
+                      .text_width = 32,
+                      .dim_count = 1,
+                      .dims = {bulk->sources},
+                      .description = "content hash of the uncompressed source (docs/formats.md)",
+                      .unit = "1"});
     for (uint32_t j = 0; j < bulk->settings->job_count; j++) {
         const dh_active_job *active = &bulk->settings->job[j];
         if (active->source_sum_count > 0) {
             char path[128];
             (void)snprintf(path, sizeof path, "uns/dhatu/%s/by_source", active->job->name);
             add(bulk, path, DH_BULK_SOURCE_SUMS, j,
-                (dh_h5_array){.type = DH_U64, .dim_count = 2, .dims = {bulk->sources, active->source_sum_count},
-                              .description = active->job->source_sum_description, .unit = "1"});
+                (dh_h5_array){.type = DH_U64,
+                              .dim_count = 2,
+                              .dims = {bulk->sources, active->source_sum_count},
+                              .description = active->job->source_sum_description,
+                              .unit = "1"});
         }
     }
 }
@@ -142,8 +161,12 @@ static dh_status create_categories(dh_h5 *h5, const char *path, const char *cons
     for (uint64_t i = 0; i < count; i++) {
         memcpy((char *)memory + i * width, name[i], strlen(name[i]));
     }
-    const dh_h5_array array = {.type = DH_TEXT, .text_width = (uint32_t)width, .dim_count = 1, .dims = {count},
-                               .description = "names of the codes", .unit = "1"};
+    const dh_h5_array array = {.type = DH_TEXT,
+                               .text_width = (uint32_t)width,
+                               .dim_count = 1,
+                               .dims = {count},
+                               .description = "names of the codes",
+                               .unit = "1"};
     dh_status status = dh_h5_array_create(h5, path, &array);
     if (status == DH_OK && count > 0) {
         status = dh_h5_array_write(h5, path, DH_TEXT, (uint32_t)width, memory);
@@ -192,10 +215,11 @@ static dh_status create_obs(const dh_bulk *bulk, dh_h5 *h5)
     }
     DH_TRY(dh_h5_dataframe(h5, "obs", column, count));
     DH_TRY(dh_h5_categorical(h5, "obs/source", "name of the source", "1"));
-    DH_TRY(dh_h5_categorical(h5, "obs/lang",
-                             "language, ISO 639 code: of the record, of --lang, or by the function words; und: not known", "1"));
-    DH_TRY(dh_h5_categorical(h5, "obs/status",
-                             "ok; repaired: ill-formed UTF-8 or lone surrogates became U+FFFD; no-tokens", "1"));
+    DH_TRY(dh_h5_categorical(
+        h5, "obs/lang",
+        "language, ISO 639 code: of the record, of --lang, or by the function words; und: not known", "1"));
+    DH_TRY(dh_h5_categorical(
+        h5, "obs/status", "ok; repaired: ill-formed UTF-8 or lone surrogates became U+FFFD; no-tokens", "1"));
     DH_TRY(create_languages(bulk, h5));
     return create_categories(h5, "obs/status/categories", dh_document_status_name, DH_DOCUMENT_STATUS_COUNT);
 }
@@ -204,8 +228,12 @@ static dh_status create_obs(const dh_bulk *bulk, dh_h5 *h5)
 static dh_status create_var(dh_h5 *h5)
 {
     DH_TRY(dh_h5_dataframe(h5, "var", NULL, 0));
-    const dh_h5_array index = {.type = DH_TEXT, .text_width = 1, .dim_count = 1, .dims = {0},
-                               .description = "no job of this result has variables", .unit = "1"};
+    const dh_h5_array index = {.type = DH_TEXT,
+                               .text_width = 1,
+                               .dim_count = 1,
+                               .dims = {0},
+                               .description = "no job of this result has variables",
+                               .unit = "1"};
     return dh_h5_array_create(h5, "var/_index", &index);
 }
 
@@ -219,7 +247,8 @@ static dh_status create_groups(const dh_bulk *bulk, dh_h5 *h5)
         DH_TRY(dh_h5_group(h5, dict[i], "dict", "0.1.0"));
     }
     static const char *const source_column[] = {"documents", "records", "bytes", "bad", "hash"};
-    DH_TRY(dh_h5_dataframe(h5, "uns/dhatu/sources", source_column, sizeof source_column / sizeof *source_column));
+    DH_TRY(dh_h5_dataframe(h5, "uns/dhatu/sources", source_column,
+                           sizeof source_column / sizeof *source_column));
     for (uint32_t j = 0; j < bulk->settings->job_count; j++) {
         char path[128];
         (void)snprintf(path, sizeof path, "uns/dhatu/%s", bulk->settings->job[j].job->name);

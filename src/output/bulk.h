@@ -11,14 +11,14 @@ enum { DH_BULK_MAX = DH_SCHEMA_COLUMNS_MAX + 64, DH_LANGUAGE_BYTES = (1 + 26 * 2
 
 /* How a dataset's rows are made. */
 typedef enum dh_bulk_kind {
-    DH_BULK_COLUMN,   /* rows: a column of the schema as it is */
-    DH_BULK_ID,       /* rows: final ids */
-    DH_BULK_LANGUAGE, /* rows: codes into the languages that occur */
-    DH_BULK_STATUS,   /* rows: codes into dh_document_status_name */
-    DH_BULK_SOURCE_NAME,  /* sources */
-    DH_BULK_SOURCE_FACT,  /* sources: a 64-bit count, index tells which */
-    DH_BULK_SOURCE_HASH,  /* sources: content hash, hexadecimal */
-    DH_BULK_SOURCE_SUMS   /* sources: sums of job `index` */
+    DH_BULK_COLUMN,      /* rows: a column of the schema as it is */
+    DH_BULK_ID,          /* rows: final ids */
+    DH_BULK_LANGUAGE,    /* rows: codes into the languages that occur */
+    DH_BULK_STATUS,      /* rows: codes into dh_document_status_name */
+    DH_BULK_SOURCE_NAME, /* sources */
+    DH_BULK_SOURCE_FACT, /* sources: a 64-bit count, index tells which */
+    DH_BULK_SOURCE_HASH, /* sources: content hash, hexadecimal */
+    DH_BULK_SOURCE_SUMS  /* sources: sums of job `index` */
 } dh_bulk_kind;
 
 typedef enum dh_source_fact {
@@ -45,7 +45,7 @@ typedef struct dh_bulk {
     uint32_t row_dataset_count; /* the first ones; the others have a row a source */
     uint32_t dataset_count;
     uint8_t language_present[DH_LANGUAGE_BYTES]; /* a bit a code */
-    uint32_t *language_code; /* language -> place among those present */
+    uint32_t *language_code;                     /* language -> place among those present */
     uint64_t languages;
 } dh_bulk;
 

@@ -60,8 +60,8 @@ void dh_content_whole(const dh_h5_array *array, const void *data, uint8_t digest
     for (uint64_t row = 0; row < rows; row += DH_BLOCK_ROWS) {
         const uint64_t left = rows - row;
         uint8_t block[DH_SHA256_SIZE];
-        dh_content_block((const char *)data + row * row_size, (left < DH_BLOCK_ROWS ? left : DH_BLOCK_ROWS) * row_size,
-                         block);
+        dh_content_block((const char *)data + row * row_size,
+                         (left < DH_BLOCK_ROWS ? left : DH_BLOCK_ROWS) * row_size, block);
         dh_sha256_update(&sha, block, sizeof block);
     }
     dh_sha256_end(&sha, digest);
@@ -74,7 +74,8 @@ static int compare_entries(const void *a, const void *b)
 
 void dh_content_finish(dh_content *content, char hex[2 * DH_SHA256_SIZE + 1])
 {
-    static const char *const type_name[DH_TYPE_COUNT] = {"u8", "u16", "u32", "u64", "i32", "i64", "f32", "f64", "text"};
+    static const char *const type_name[DH_TYPE_COUNT] = {"u8",  "u16", "u32", "u64", "i32",
+                                                         "i64", "f32", "f64", "text"};
     qsort(content->entry, content->count, sizeof *content->entry, compare_entries);
     dh_sha256 sha;
     dh_sha256_begin(&sha);

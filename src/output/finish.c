@@ -14,7 +14,8 @@ typedef struct finish_state {
     const char *group; /* "uns/dhatu/profile" */
 } finish_state;
 
-static dh_status put_array(finish_state *finisher, const char *path, const dh_h5_array *array, const void *data)
+static dh_status put_array(finish_state *finisher, const char *path, const dh_h5_array *array,
+                           const void *data)
 {
     uint8_t digest[DH_SHA256_SIZE];
     DH_TRY(dh_h5_array_create(finisher->h5, path, array));
@@ -66,7 +67,8 @@ static dh_status emit_jobs(finish_state *finisher, const dh_settings *settings)
     return DH_OK;
 }
 
-/* A data frame with a row for documents, blank lines and each reason; its bytes add up to those of the sources. */
+/* A data frame with a row for documents, blank lines and each reason; its bytes add up to those of the
+ * sources. */
 static dh_status put_quality(finish_state *finisher, const dh_quality *quality)
 {
     enum { ROWS = DH_REASON_COUNT + 1, NAME = 32 };
@@ -83,17 +85,25 @@ static dh_status put_quality(finish_state *finisher, const dh_quality *quality)
         bytes[reason + 1] = quality->reason_bytes[reason];
     }
     DH_TRY(dh_h5_dataframe(finisher->h5, "uns/dhatu/quality", column, 2));
-    const dh_h5_array names = {.type = DH_TEXT, .text_width = NAME, .dim_count = 1, .dims = {ROWS},
-                               .description = "what became of records: document, blank, or why not", .unit = "1"};
-    dh_h5_array counts = {.type = DH_U64, .dim_count = 1, .dims = {ROWS}, .description = "how many", .unit = "records"};
+    const dh_h5_array names = {.type = DH_TEXT,
+                               .text_width = NAME,
+                               .dim_count = 1,
+                               .dims = {ROWS},
+                               .description = "what became of records: document, blank, or why not",
+                               .unit = "1"};
+    dh_h5_array counts = {
+        .type = DH_U64, .dim_count = 1, .dims = {ROWS}, .description = "how many", .unit = "records"};
     DH_TRY(put_array(finisher, "uns/dhatu/quality/_index", &names, name));
     DH_TRY(put_array(finisher, "uns/dhatu/quality/records", &counts, records));
     counts.description = "their bytes in the uncompressed sources";
     counts.unit = "byte";
     DH_TRY(put_array(finisher, "uns/dhatu/quality/bytes", &counts, bytes));
     const uint64_t repaired[] = {quality->repaired_documents, quality->replaced};
-    const dh_h5_array repairs = {.type = DH_U64, .dim_count = 1, .dims = {2},
-                                 .description = "documents with repaired text; U+FFFD put in", .unit = "documents, characters"};
+    const dh_h5_array repairs = {.type = DH_U64,
+                                 .dim_count = 1,
+                                 .dims = {2},
+                                 .description = "documents with repaired text; U+FFFD put in",
+                                 .unit = "documents, characters"};
     return put_array(finisher, "uns/dhatu/repaired", &repairs, repaired);
 }
 
@@ -103,7 +113,8 @@ static dh_status put_all(finish_state *finisher, const dh_writer *writer)
                     "options that matter to the result, as JSON"));
     DH_TRY(dh_h5_group(finisher->h5, "uns/dhatu/versions", "dict", "0.1.0"));
     DH_TRY(put_text(finisher, "uns/dhatu/versions/dhatu", DHATU_VERSION, "program that wrote the file"));
-    DH_TRY(put_text(finisher, "uns/dhatu/versions/format", "1.0", "version of the file's layout (docs/formats.md)"));
+    DH_TRY(put_text(finisher, "uns/dhatu/versions/format", "1.0",
+                    "version of the file's layout (docs/formats.md)"));
     DH_TRY(put_quality(finisher, &writer->quality));
     return emit_jobs(finisher, writer->settings);
 }

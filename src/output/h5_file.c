@@ -113,8 +113,8 @@ static hid_t text_type(size_t size)
     return type;
 }
 
-static dh_status attribute_write(dh_h5 *h5, hid_t object, const char *path, const char *name, hid_t type, hid_t space,
-                                 hid_t memory_type, const void *data)
+static dh_status attribute_write(dh_h5 *h5, hid_t object, const char *path, const char *name, hid_t type,
+                                 hid_t space, hid_t memory_type, const void *data)
 {
     const hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     const bool done = attribute >= 0 && (data == NULL || H5Awrite(attribute, memory_type, data) >= 0);
@@ -125,19 +125,21 @@ static dh_status attribute_write(dh_h5 *h5, hid_t object, const char *path, cons
 }
 
 /* A list (or with count 1 and scalar a single one) of variable-length texts, as AnnData expects. */
-static dh_status attribute_texts(dh_h5 *h5, hid_t object, const char *path, const char *name, const char *const *value,
-                                 size_t count, bool scalar)
+static dh_status attribute_texts(dh_h5 *h5, hid_t object, const char *path, const char *name,
+                                 const char *const *value, size_t count, bool scalar)
 {
     const hid_t type = text_type(H5T_VARIABLE);
     const hsize_t dims[] = {count};
     const hid_t space = scalar ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, dims, NULL);
-    const dh_status status = attribute_write(h5, object, path, name, type, space, type, count > 0 ? value : NULL);
+    const dh_status status =
+        attribute_write(h5, object, path, name, type, space, type, count > 0 ? value : NULL);
     (void)H5Sclose(space);
     (void)H5Tclose(type);
     return status;
 }
 
-static dh_status attribute_text(dh_h5 *h5, hid_t object, const char *path, const char *name, const char *value)
+static dh_status attribute_text(dh_h5 *h5, hid_t object, const char *path, const char *name,
+                                const char *value)
 {
     return value == NULL ? DH_OK : attribute_texts(h5, object, path, name, &value, 1, true);
 }
@@ -278,8 +280,8 @@ static hid_t array_properties(const dh_h5_array *array)
             chunk[d] = array->dims[d];
         }
         chunk[0] = array->chunk_rows < chunk[0] ? array->chunk_rows : chunk[0];
-        done = done && H5Pset_chunk(create, (int)array->dim_count, chunk) >= 0 && H5Pset_shuffle(create) >= 0 &&
-               H5Pset_deflate(create, array->deflate) >= 0;
+        done = done && H5Pset_chunk(create, (int)array->dim_count, chunk) >= 0 &&
+               H5Pset_shuffle(create) >= 0 && H5Pset_deflate(create, array->deflate) >= 0;
     } else {
         done = done && H5Pset_alloc_time(create, H5D_ALLOC_TIME_EARLY) >= 0;
     }
@@ -306,7 +308,8 @@ dh_status dh_h5_array_create(dh_h5 *h5, const char *path, const dh_h5_array *arr
     if (dataset < 0) {
         return failed(h5, path, "create");
     }
-    dh_status status = encoding(h5, dataset, path, array->type == DH_TEXT ? "string-array" : "array", "0.2.0");
+    dh_status status =
+        encoding(h5, dataset, path, array->type == DH_TEXT ? "string-array" : "array", "0.2.0");
     if (status == DH_OK) {
         status = attribute_text(h5, dataset, path, "description", array->description);
     }
@@ -399,7 +402,8 @@ bool dh_h5_has(dh_h5 *h5, const char *path)
     /* Every group on the way must exist before H5Lexists may be asked for the next. */
     char *copy = strdup(path);
     bool has = copy != NULL;
-    for (char *slash = copy != NULL ? strchr(copy, '/') : NULL; slash != NULL && has; slash = strchr(slash + 1, '/')) {
+    for (char *slash = copy != NULL ? strchr(copy, '/') : NULL; slash != NULL && has;
+         slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         has = copy[0] == '\0' || H5Lexists(h5->file, copy, H5P_DEFAULT) > 0;
         *slash = '/';
@@ -463,7 +467,8 @@ dh_status dh_h5_array_read(dh_h5 *h5, const char *path, uint64_t first_row, uint
 {
     dh_h5_array array;
     DH_TRY(dh_h5_array_describe(h5, path, &array));
-    const bool inside = array.dim_count > 0 && first_row <= array.dims[0] && rows <= array.dims[0] - first_row;
+    const bool inside =
+        array.dim_count > 0 && first_row <= array.dims[0] && rows <= array.dims[0] - first_row;
     if (!inside) {
         return mismatch(h5, path, "has fewer rows than expected");
     }

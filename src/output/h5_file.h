@@ -2,7 +2,8 @@
  *
  * Files are written by one process through this interface; the bulk of the data goes into them beside
  * it: dh_h5_offset tells where a contiguous dataset's bytes stand in the file, and all ranks write there
- * with pwrite (docs/architecture.md, "Writing the result"). Object times are off, so the same calls give the same bytes. */
+ * with pwrite (docs/architecture.md, "Writing the result"). Object times are off, so the same calls give the
+ * same bytes. */
 #ifndef DH_OUTPUT_H5_FILE_H
 #define DH_OUTPUT_H5_FILE_H
 
@@ -21,14 +22,15 @@ typedef struct dh_h5_array {
     uint64_t dims[DH_H5_DIMS_MAX];
     const char *description; /* NULL: none */
     const char *unit;
-    uint64_t chunk_rows;     /* 0: contiguous */
-    uint32_t deflate;        /* level, with chunk_rows */
+    uint64_t chunk_rows; /* 0: contiguous */
+    uint32_t deflate;    /* level, with chunk_rows */
 } dh_h5_array;
 
 /* Bytes of a row (all but the first dimension), and of an element. */
 uint64_t dh_h5_row_size(const dh_h5_array *array);
 
-/* All calls log their errors, with the path of the file and of the object. Errors: DH_IO, DH_MISMATCH (reading: not what was expected). */
+/* All calls log their errors, with the path of the file and of the object. Errors: DH_IO, DH_MISMATCH
+ * (reading: not what was expected). */
 dh_status dh_h5_create(const char *path, dh_h5 **out);
 dh_status dh_h5_open(const char *path, bool writable, dh_h5 **out);
 dh_status dh_h5_close(dh_h5 *h5); /* frees in any case */
@@ -62,7 +64,8 @@ bool dh_h5_has(dh_h5 *h5, const char *path);
 dh_status dh_h5_array_describe(dh_h5 *h5, const char *path, dh_h5_array *out);
 dh_status dh_h5_array_read(dh_h5 *h5, const char *path, uint64_t first_row, uint64_t rows, void *out);
 dh_status dh_h5_text_read(dh_h5 *h5, const char *path, dh_buffer *out); /* appends, with a NUL behind size */
-dh_status dh_h5_attribute_read(dh_h5 *h5, const char *path, const char *name, dh_buffer *out); /* text, "" when missing */
+dh_status dh_h5_attribute_read(dh_h5 *h5, const char *path, const char *name,
+                               dh_buffer *out); /* text, "" when missing */
 
 /* Calls visit for every dataset, in the order of the bytes of their paths ("obs/bytes"). */
 typedef dh_status dh_h5_visitor(void *context, const char *path);

@@ -25,8 +25,8 @@ static dh_status find_languages(dh_writer *writer)
         const uint64_t first = dh_share_block(share, k) * DH_BLOCK_ROWS;
         const uint64_t left = writer->table->rows - first;
         const dh_row_block *block = NULL;
-        status = dh_row_reader_read(writer->reader, first, left < DH_BLOCK_ROWS ? (uint32_t)left : DH_BLOCK_ROWS, false,
-                                    &block);
+        status = dh_row_reader_read(writer->reader, first,
+                                    left < DH_BLOCK_ROWS ? (uint32_t)left : DH_BLOCK_ROWS, false, &block);
         for (uint32_t i = 0; status == DH_OK && i < block->count; i++) {
             const uint16_t code = ((const uint16_t *)block->column[DH_ENGINE_LANGUAGE])[i];
             bulk->language_present[code / 8] = (uint8_t)(bulk->language_present[code / 8] | 1U << (code % 8));
@@ -50,9 +50,10 @@ static dh_status reserve_space(const char *path)
         return status;
     }
     dh_status status = DH_OK;
-    if (fallocate(file, 0, 0, facts.st_size) != 0 && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) {
-        status = dh_error(DH_IO, "%s: cannot reserve %lld bytes for the result: %s", path, (long long)facts.st_size,
-                          strerror(errno));
+    if (fallocate(file, 0, 0, facts.st_size) != 0 && errno != EOPNOTSUPP && errno != ENOSYS &&
+        errno != EINVAL) {
+        status = dh_error(DH_IO, "%s: cannot reserve %lld bytes for the result: %s", path,
+                          (long long)facts.st_size, strerror(errno));
     }
     (void)close(file);
     return status;
@@ -78,8 +79,9 @@ static dh_status create_file(dh_writer *writer)
     }
     writer->file = open(writer->options->partial, O_RDWR | O_CLOEXEC);
     if (writer->file < 0) {
-        status = dh_error(DH_IO, "%s: cannot open: %s (the result must be on a file system that all ranks share)",
-                          writer->options->partial, strerror(errno));
+        status =
+            dh_error(DH_IO, "%s: cannot open: %s (the result must be on a file system that all ranks share)",
+                     writer->options->partial, strerror(errno));
     }
     return dh_comm_agree(writer->comm, status);
 }
@@ -171,9 +173,11 @@ static dh_status check_file(const dh_writer *writer, const char *content)
         const dh_content_entry *entry = &writer->content.entry[i];
         dh_h5_array array;
         status = dh_h5_array_describe(h5, entry->path, &array);
-        if (status == DH_OK && (array.type != entry->array.type || array.dim_count != entry->array.dim_count ||
-                                memcmp(array.dims, entry->array.dims, sizeof array.dims) != 0)) {
-            status = dh_error(DH_IO, "%s: %s does not read back as it was written", writer->options->partial, entry->path);
+        if (status == DH_OK &&
+            (array.type != entry->array.type || array.dim_count != entry->array.dim_count ||
+             memcmp(array.dims, entry->array.dims, sizeof array.dims) != 0)) {
+            status = dh_error(DH_IO, "%s: %s does not read back as it was written", writer->options->partial,
+                              entry->path);
         }
     }
     dh_buffer text = {0};
@@ -181,7 +185,8 @@ static dh_status check_file(const dh_writer *writer, const char *content)
         status = dh_h5_text_read(h5, DH_CONTENT_PATH, &text);
     }
     if (status == DH_OK && strcmp((const char *)text.data, content) != 0) {
-        status = dh_error(DH_IO, "%s: the content digest does not read back as it was written", writer->options->partial);
+        status = dh_error(DH_IO, "%s: the content digest does not read back as it was written",
+                          writer->options->partial);
     }
     dh_buffer_free(&text);
     const dh_status closed = dh_h5_close(h5);
@@ -242,8 +247,9 @@ static void remove_partial(const dh_writer *writer)
 static dh_status prepare(dh_writer *writer, dh_result_facts *facts)
 {
     const dh_share_kind kind = writer->options->deflate > 0 ? DH_SHARE_CYCLIC : DH_SHARE_RANGES;
-    DH_TRY(dh_comm_agree(writer->comm, dh_row_reader_create(&writer->settings->schema, writer->plan, writer->table,
-                                                            writer->options->folder, &writer->reader)));
+    DH_TRY(dh_comm_agree(writer->comm,
+                         dh_row_reader_create(&writer->settings->schema, writer->plan, writer->table,
+                                              writer->options->folder, &writer->reader)));
     DH_TRY(dh_ids_resolve(writer->comm, writer->reader, writer->table->rows, kind, &writer->ids));
     facts->ids_changed = writer->ids.changed;
     DH_TRY(find_languages(writer));
@@ -284,8 +290,13 @@ dh_status dh_result_write(dh_comm *comm, const dh_settings *settings, const dh_p
 {
     void *memory = NULL;
     DH_TRY(dh_comm_agree(comm, dh_allocate(1, sizeof(dh_bulk), "the result's datasets", &memory)));
-    dh_writer writer = {.comm = comm, .settings = settings, .plan = plan, .table = table, .options = options,
-                        .bulk = memory, .file = -1};
+    dh_writer writer = {.comm = comm,
+                        .settings = settings,
+                        .plan = plan,
+                        .table = table,
+                        .options = options,
+                        .bulk = memory,
+                        .file = -1};
     const dh_status status = write_result(&writer, out);
     if (status != DH_OK) {
         (void)sync_and_close(&writer, status);

@@ -35,9 +35,10 @@ typedef struct dh_result_facts {
 } dh_result_facts;
 
 /* Writes options->partial, checks it, and renames it to options->path; the quarantine beside it.
- * COLLECTIVE; the status is the same on all ranks. Errors: DH_IO (logged with path and bytes); the partial file is
- * removed, an earlier result is untouched. */
+ * COLLECTIVE; the status is the same on all ranks. Errors: DH_IO (logged with path and bytes); the partial
+ * file is removed, an earlier result is untouched. */
 dh_status dh_result_write(dh_comm *comm, const dh_settings *settings, const dh_plan *plan,
-                          const dh_chunk_table *table, const dh_result_options *options, dh_result_facts *out);
+                          const dh_chunk_table *table, const dh_result_options *options,
+                          dh_result_facts *out);
 
 #endif

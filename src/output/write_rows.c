@@ -71,8 +71,9 @@ static dh_status deflate_rows(row_writer *rows, uint32_t index, const dh_row_blo
 {
     const dh_bulk_dataset *dataset = &rows->writer->bulk->dataset[index];
     const uint64_t row_size = dh_h5_row_size(&dataset->array);
-    const uint64_t chunk_rows =
-        dataset->array.dims[0] < dataset->array.chunk_rows ? dataset->array.dims[0] : dataset->array.chunk_rows;
+    const uint64_t chunk_rows = dataset->array.dims[0] < dataset->array.chunk_rows
+                                    ? dataset->array.dims[0]
+                                    : dataset->array.chunk_rows;
     const size_t size = chunk_rows * row_size;
     const size_t width =
         dataset->array.type == DH_TEXT ? dataset->array.text_width : dh_type_size(dataset->array.type);
@@ -139,8 +140,8 @@ static dh_status write_block(row_writer *rows, uint64_t number)
     const uint64_t first = number * DH_BLOCK_ROWS;
     const uint64_t left = writer->bulk->rows - first;
     const dh_row_block *block = NULL;
-    DH_TRY(dh_row_reader_read(writer->reader, first, left < DH_BLOCK_ROWS ? (uint32_t)left : DH_BLOCK_ROWS, true,
-                              &block));
+    DH_TRY(dh_row_reader_read(writer->reader, first, left < DH_BLOCK_ROWS ? (uint32_t)left : DH_BLOCK_ROWS,
+                              true, &block));
     for (uint32_t d = 0; d < writer->bulk->row_dataset_count; d++) {
         DH_TRY(write_dataset(rows, d, block));
     }
@@ -234,7 +235,8 @@ static dh_status write_deflated(row_writer *rows)
     for (uint32_t d = 0; root && d < count && status == DH_OK; d++) {
         uint8_t digest[DH_SHA256_SIZE];
         dh_sha256_end(&rows->whole[d], digest);
-        status = dh_content_add(&writer->content, writer->bulk->dataset[d].path, &writer->bulk->dataset[d].array, digest);
+        status = dh_content_add(&writer->content, writer->bulk->dataset[d].path,
+                                &writer->bulk->dataset[d].array, digest);
     }
     return dh_comm_agree(writer->comm, status);
 }
@@ -252,7 +254,8 @@ dh_status dh_writer_rows(dh_writer *writer)
     rows.whole = whole;
     status = dh_comm_agree(writer->comm, status);
     if (status == DH_OK) {
-        status = writer->bulk->deflate > 0 && writer->bulk->rows > 0 ? write_deflated(&rows) : write_contiguous(&rows);
+        status = writer->bulk->deflate > 0 && writer->bulk->rows > 0 ? write_deflated(&rows)
+                                                                     : write_contiguous(&rows);
     }
     for (uint32_t d = 0; rows.digests != NULL && d < writer->bulk->row_dataset_count; d++) {
         dh_buffer_free(&rows.digests[d]);

@@ -14,12 +14,12 @@
 
 typedef struct source_writer {
     dh_writer *writer;
-    dh_share share;          /* of source blocks */
-    uint64_t first, count;   /* the block's sources */
-    dh_buffer parts;         /* of the block: dh_source_part and sums, a place a source */
-    dh_buffer raw;           /* as read of a chunk */
-    dh_buffer *digests;      /* of the source datasets */
-    dh_buffer quarantine;    /* text of this rank that is not written yet */
+    dh_share share;        /* of source blocks */
+    uint64_t first, count; /* the block's sources */
+    dh_buffer parts;       /* of the block: dh_source_part and sums, a place a source */
+    dh_buffer raw;         /* as read of a chunk */
+    dh_buffer *digests;    /* of the source datasets */
+    dh_buffer quarantine;  /* text of this rank that is not written yet */
     int quarantine_file;
     uint64_t quarantine_size; /* counted in the first pass, then written from quarantine_offset */
     uint64_t quarantine_offset;
@@ -84,7 +84,8 @@ static dh_status read_parts(source_writer *sources)
     DH_TRY(dh_buffer_reserve(&sources->parts, size));
     memset(sources->parts.data, 0, size);
     const uint64_t end = sources->first + sources->count;
-    for (uint64_t c = first_chunk_of(table, sources->first); c < table->count && table->entry[c].first_source < end; c++) {
+    for (uint64_t c = first_chunk_of(table, sources->first);
+         c < table->count && table->entry[c].first_source < end; c++) {
         sources->raw.size = 0;
         DH_TRY(dh_row_reader_parts(sources->writer->reader, &table->entry[c], &sources->raw));
         for (uint32_t p = 0; p < table->entry[c].part_count; p++) {
@@ -130,7 +131,8 @@ static uint64_t fact_of(const dh_source_part *part, uint32_t fact)
     return part->bad;
 }
 
-static void fill_row(const source_writer *sources, const dh_bulk_dataset *dataset, uint64_t index, uint8_t *row)
+static void fill_row(const source_writer *sources, const dh_bulk_dataset *dataset, uint64_t index,
+                     uint8_t *row)
 {
     const dh_writer *writer = sources->writer;
     const dh_source_part *part = part_at(sources, &sources->parts, index);
@@ -164,9 +166,10 @@ static dh_status write_dataset(source_writer *sources, uint32_t index)
     }
     uint8_t digest[DH_SHA256_SIZE];
     dh_content_block(writer->scratch.data, sources->count * row_size, digest);
-    DH_TRY(dh_buffer_append(&sources->digests[index - writer->bulk->row_dataset_count], digest, sizeof digest));
-    return dh_file_write_at(writer->file, writer->options->partial, writer->scratch.data, sources->count * row_size,
-                            dataset->offset + sources->first * row_size);
+    DH_TRY(
+        dh_buffer_append(&sources->digests[index - writer->bulk->row_dataset_count], digest, sizeof digest));
+    return dh_file_write_at(writer->file, writer->options->partial, writer->scratch.data,
+                            sources->count * row_size, dataset->offset + sources->first * row_size);
 }
 
 /* ---- quarantine -------------------------------------------------------------------------------------- */
@@ -175,8 +178,8 @@ static dh_status flush_quarantine(source_writer *sources)
 {
     const size_t size = sources->quarantine.size;
     if (!sources->counting && size > 0) {
-        DH_TRY(dh_file_write_at(sources->quarantine_file, sources->writer->options->quarantine, sources->quarantine.data,
-                                size, sources->quarantine_offset));
+        DH_TRY(dh_file_write_at(sources->quarantine_file, sources->writer->options->quarantine,
+                                sources->quarantine.data, size, sources->quarantine_offset));
         sources->quarantine_offset += size;
     }
     sources->quarantine_size += sources->counting ? size : 0;
@@ -197,8 +200,9 @@ static dh_status append_bad(source_writer *sources, const dh_chunk_entry *entry,
     } else {
         DH_TRY(dh_buffer_printf(out, ",\"record\":%" PRIu64, entry->first_line + bad->record + 1));
     }
-    DH_TRY(dh_buffer_printf(out, ",\"offset\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"reason\":\"%s\",\"description\":\"%s\"}\n",
-                            bad->offset, bad->size, dh_reason_name(reason), dh_reason_description(reason)));
+    DH_TRY(dh_buffer_printf(
+        out, ",\"offset\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"reason\":\"%s\",\"description\":\"%s\"}\n",
+        bad->offset, bad->size, dh_reason_name(reason), dh_reason_description(reason)));
     if (sources->counting) {
         sources->writer->quality.reason[reason]++;
         sources->writer->quality.reason_bytes[reason] += bad->size;
@@ -210,7 +214,8 @@ static dh_status read_bad(source_writer *sources)
 {
     const dh_chunk_table *table = sources->writer->table;
     const uint64_t end = sources->first + sources->count;
-    for (uint64_t c = first_chunk_of(table, sources->first); c < table->count && table->entry[c].first_source < end; c++) {
+    for (uint64_t c = first_chunk_of(table, sources->first);
+         c < table->count && table->entry[c].first_source < end; c++) {
         if (table->entry[c].bad_count == 0) {
             continue;
         }
@@ -265,7 +270,8 @@ static dh_status write_block(source_writer *sources)
 {
     DH_TRY(read_parts(sources));
     count_quality(sources);
-    for (uint32_t d = sources->writer->bulk->row_dataset_count; d < sources->writer->bulk->dataset_count; d++) {
+    for (uint32_t d = sources->writer->bulk->row_dataset_count; d < sources->writer->bulk->dataset_count;
+         d++) {
         DH_TRY(write_dataset(sources, d));
     }
     return read_bad(sources);
@@ -329,7 +335,8 @@ dh_status dh_writer_sources(dh_writer *writer)
     };
     const uint32_t datasets = writer->bulk->dataset_count - writer->bulk->row_dataset_count;
     void *digests = NULL;
-    dh_status status = dh_comm_agree(writer->comm, dh_allocate(datasets, sizeof(dh_buffer), "digests", &digests));
+    dh_status status =
+        dh_comm_agree(writer->comm, dh_allocate(datasets, sizeof(dh_buffer), "digests", &digests));
     sources.digests = digests;
     if (status == DH_OK) {
         status = write_all(&sources);

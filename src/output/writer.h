@@ -29,7 +29,8 @@ dh_status dh_writer_sources(dh_writer *writer);
 dh_status dh_writer_finish(dh_writer *writer, char content[2 * DH_SHA256_SIZE + 1]);
 
 /* Digests of the blocks of a dataset, rank after rank, become its digest on rank 0. COLLECTIVE. */
-dh_status dh_writer_collect_digest(dh_writer *writer, const dh_bulk_dataset *dataset, const dh_buffer *blocks);
+dh_status dh_writer_collect_digest(dh_writer *writer, const dh_bulk_dataset *dataset,
+                                   const dh_buffer *blocks);
 
 /* Where the quarantine is written before it is renamed. */
 dh_status dh_quarantine_partial(const char *path, dh_buffer *out);

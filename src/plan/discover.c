@@ -158,7 +158,8 @@ static dh_status walk(file_finder *finder, char *path, size_t base_size, const f
     const size_t size = strlen(path);
     dh_status status = DH_OK;
     errno = 0;
-    for (const struct dirent *entry = readdir(folder); entry != NULL && status == DH_OK; entry = readdir(folder)) {
+    for (const struct dirent *entry = readdir(folder); entry != NULL && status == DH_OK;
+         entry = readdir(folder)) {
         const size_t name_size = strlen(entry->d_name);
         if (entry->d_name[0] == '.') {
             continue;
@@ -205,7 +206,8 @@ static dh_status add_glob(file_finder *finder, const char *pattern)
     glob_t matches;
     const int code = glob(pattern, GLOB_BRACE, NULL, &matches);
     if (code != 0) {
-        return dh_error(DH_IO, "%s: %s", pattern, code == GLOB_NOMATCH ? "no file matches" : "cannot read the folders");
+        return dh_error(DH_IO, "%s: %s", pattern,
+                        code == GLOB_NOMATCH ? "no file matches" : "cannot read the folders");
     }
     dh_status status = DH_OK;
     for (size_t i = 0; i < matches.gl_pathc && status == DH_OK; i++) {
@@ -406,8 +408,8 @@ dh_status dh_discover(char *const *input, size_t input_count, const char *exclud
     }
     const dh_found_file *twin = first_collision(out);
     if (twin != NULL) {
-        return dh_error(DH_USAGE, "%s and %s would both be source \"%s\": leave one of them out", twin[0].path,
-                        twin[1].path, twin[0].name);
+        return dh_error(DH_USAGE, "%s and %s would both be source \"%s\": leave one of them out",
+                        twin[0].path, twin[1].path, twin[0].name);
     }
     return DH_OK;
 }

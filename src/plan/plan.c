@@ -123,7 +123,8 @@ static dh_status order(group_list *list, uint64_t *item_count)
         list->group[g] = sortable[g].group;
         list->group[g].first_item = items;
         const uint64_t size = list->found->file[list->group[g].first_source].size;
-        items += list->group[g].kind == DH_WORK_RANGES ? (size + list->segment_size - 1) / list->segment_size : 1;
+        items +=
+            list->group[g].kind == DH_WORK_RANGES ? (size + list->segment_size - 1) / list->segment_size : 1;
     }
     free(sortable);
     *item_count = items;

@@ -11,8 +11,8 @@
 typedef struct dh_plan_options {
     dh_format format;
     uint64_t segment_size;      /* a multiple of DH_CONTENT_BLOCK */
-    const char *exclude_prefix; /* the run's own result, in a folder that exists: it and the files that the run
-                                   writes beside it are left out of folders; NULL: none */
+    const char *exclude_prefix; /* the run's own result, in a folder that exists: it and the files that the
+                                   run writes beside it are left out of folders; NULL: none */
 } dh_plan_options;
 
 /* One input file. Strings are offsets into the block (dh_plan_string). */
@@ -43,8 +43,8 @@ typedef struct dh_plan {
     uint64_t source_count, group_count, item_count;
     uint64_t sources, groups; /* offsets in the block */
     uint64_t segment_size;
-    uint64_t file_bytes;      /* of all sources */
-    uint64_t name_width;      /* of the longest name */
+    uint64_t file_bytes; /* of all sources */
+    uint64_t name_width; /* of the longest name */
 } dh_plan;
 
 /* A work item: the sources [first_source, first_source + source_count); [begin, end) of the one source
@@ -56,7 +56,8 @@ typedef struct dh_work_item {
 
 /* Lists the sources of inputs (files, folders, globs, @lists) and cuts them into work. Appends the block
  * to out. Errors: DH_USAGE (no source; two sources of one name), DH_IO, DH_NO_MEMORY (logged). */
-dh_status dh_plan_make(const dh_plan_options *options, char *const *input, size_t input_count, dh_buffer *out);
+dh_status dh_plan_make(const dh_plan_options *options, char *const *input, size_t input_count,
+                       dh_buffer *out);
 
 const dh_source *dh_plan_source(const dh_plan *plan, uint64_t index);
 const char *dh_plan_string(const dh_plan *plan, uint64_t offset);

@@ -82,7 +82,8 @@ size_t dh_name_without_compression(const char *name)
     const size_t size = strlen(name);
     for (size_t i = 0; i < sizeof suffix / sizeof *suffix; i++) {
         const size_t length = strlen(suffix[i]);
-        if (size > length && name[size - length - 1] != '/' && strcasecmp(name + size - length, suffix[i]) == 0) {
+        if (size > length && name[size - length - 1] != '/' &&
+            strcasecmp(name + size - length, suffix[i]) == 0) {
             return size - length;
         }
     }
@@ -176,7 +177,8 @@ dh_status dh_record_reader_open(dh_record_reader *reader, const char *path, cons
     close_source(reader);
     DH_TRY(shrink_window(reader));
     reader->path = path;
-    reader->format = reader->options.format == DH_FORMAT_AUTO ? dh_format_of_name(name) : reader->options.format;
+    reader->format =
+        reader->options.format == DH_FORMAT_AUTO ? dh_format_of_name(name) : reader->options.format;
     reader->begin = begin;
     reader->end = end;
     reader->position = 0;
@@ -389,7 +391,8 @@ static void set_bad(dh_record *record, dh_reason reason)
 static void judge_json(const dh_record_reader *reader, dh_record *record, size_t size, bool last)
 {
     size_t error_offset = 0;
-    const dh_json_error error = dh_json_scan(reader->options.paths, record->line, size, record->value, &error_offset);
+    const dh_json_error error =
+        dh_json_scan(reader->options.paths, record->line, size, record->value, &error_offset);
     record->kind = DH_RECORD_DOCUMENT;
     record->reason = DH_REASON_NONE;
     if (error == DH_JSON_SYNTAX && is_nul_only(record->line, size)) {

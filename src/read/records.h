@@ -10,7 +10,8 @@
 #include "read/stream.h"
 
 typedef enum dh_format {
-    DH_FORMAT_AUTO = 0, /* by the name less its compression suffix: .jsonl .ndjson .json are JSONL, else text */
+    DH_FORMAT_AUTO =
+        0, /* by the name less its compression suffix: .jsonl .ndjson .json are JSONL, else text */
     DH_FORMAT_JSONL,
     DH_FORMAT_TEXT
 } dh_format;
@@ -96,7 +97,8 @@ dh_status dh_record_reader_create(const dh_record_options *options, dh_record_re
 void dh_record_reader_free(dh_record_reader *reader);
 
 /* Opens a source. name decides the format where options say AUTO. For a plain JSONL file [begin, end) is
- * the range of first bytes; else begin is 0 and end UINT64_MAX. begin is a multiple of DH_CONTENT_BLOCK, and so is end unless it is the end of the file. Errors: DH_IO (logged). */
+ * the range of first bytes; else begin is 0 and end UINT64_MAX. begin is a multiple of DH_CONTENT_BLOCK, and
+ * so is end unless it is the end of the file. Errors: DH_IO (logged). */
 dh_status dh_record_reader_open(dh_record_reader *reader, const char *path, const char *name, uint64_t begin,
                                 uint64_t end);
 
@@ -105,13 +107,13 @@ dh_status dh_record_reader_next(dh_record_reader *reader, dh_record *out);
 
 /* What was read of the open source so far, and after DH_END of the whole range. */
 typedef struct dh_source_facts {
-    uint64_t bytes;       /* uncompressed bytes of the range */
-    uint64_t lines;       /* records, blank lines included */
+    uint64_t bytes; /* uncompressed bytes of the range */
+    uint64_t lines; /* records, blank lines included */
     uint64_t blank_lines, blank_bytes;
-    uint64_t bytes_in;    /* bytes of the file that were read */
-    dh_content_hash hash; /* of the range */
+    uint64_t bytes_in;     /* bytes of the file that were read */
+    dh_content_hash hash;  /* of the range */
     uint64_t failed_bytes; /* bytes of a source (UTF-16) that is not read as records at all */
-    bool unchecked;       /* a zstd frame without a checksum was read */
+    bool unchecked;        /* a zstd frame without a checksum was read */
 } dh_source_facts;
 
 dh_source_facts dh_record_reader_facts(const dh_record_reader *reader);

@@ -55,8 +55,9 @@ size_t dh_part_size(const dh_schema *schema)
 dh_status dh_chunk_part(dh_chunk *chunk, uint64_t source, dh_source_part **part, uint64_t **sums)
 {
     const size_t size = dh_part_size(chunk->schema);
-    dh_source_part *last =
-        chunk->part_count > 0 ? (dh_source_part *)(void *)(chunk->parts.data + chunk->parts.size - size) : NULL;
+    dh_source_part *last = chunk->part_count > 0
+                               ? (dh_source_part *)(void *)(chunk->parts.data + chunk->parts.size - size)
+                               : NULL;
     if (last == NULL || last->source != source) {
         DH_TRY(dh_buffer_reserve(&chunk->parts, size));
         last = (dh_source_part *)(void *)(chunk->parts.data + chunk->parts.size);

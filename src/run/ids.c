@@ -46,14 +46,16 @@ static bool has_suffix_form(const uint8_t *id, size_t size)
 
 typedef dh_status block_visitor(void *context, dh_ids *ids, const dh_row_block *block);
 
-static dh_status for_blocks(dh_ids *ids, dh_row_reader *reader, uint64_t rows, block_visitor *visit, void *context)
+static dh_status for_blocks(dh_ids *ids, dh_row_reader *reader, uint64_t rows, block_visitor *visit,
+                            void *context)
 {
     const uint64_t count = dh_share_count(&ids->share);
     for (uint64_t k = 0; k < count; k++) {
         const uint64_t first = dh_share_block(&ids->share, k) * DH_BLOCK_ROWS;
         const uint64_t left = rows - first;
         const dh_row_block *block = NULL;
-        DH_TRY(dh_row_reader_read(reader, first, left < DH_BLOCK_ROWS ? (uint32_t)left : DH_BLOCK_ROWS, false, &block));
+        DH_TRY(dh_row_reader_read(reader, first, left < DH_BLOCK_ROWS ? (uint32_t)left : DH_BLOCK_ROWS, false,
+                                  &block));
         DH_TRY(visit(context, ids, block));
     }
     return DH_OK;
@@ -103,8 +105,8 @@ static int compare_hashes(const void *a, const void *b)
 /* Sends records to ranks: owner(record) says where. Records are reordered. */
 typedef uint32_t owner_of(const dh_ids *ids, const void *record);
 
-static dh_status send_records(dh_comm *comm, const dh_ids *ids, const void *records, size_t count, size_t size,
-                              owner_of *owner, void **received, size_t *received_count)
+static dh_status send_records(dh_comm *comm, const dh_ids *ids, const void *records, size_t count,
+                              size_t size, owner_of *owner, void **received, size_t *received_count)
 {
     const size_t ranks = (size_t)dh_comm_size(comm);
     void *sizes = NULL;
@@ -162,7 +164,8 @@ static dh_status find_repeated(id_hash *hash, size_t count, dh_buffer *rows)
     return DH_OK;
 }
 
-static dh_status resolve_slice(dh_comm *comm, dh_ids *ids, dh_row_reader *reader, uint64_t rows, hash_slice *slice)
+static dh_status resolve_slice(dh_comm *comm, dh_ids *ids, dh_row_reader *reader, uint64_t rows,
+                               hash_slice *slice)
 {
     slice->hashes.size = 0;
     DH_TRY(dh_comm_agree(comm, for_blocks(ids, reader, rows, collect_hashes, slice)));

@@ -56,8 +56,9 @@ static dh_status entry_append(map_state *mapper, const dh_chunk *chunk)
     }
     const size_t part_size = dh_part_size(chunk->schema);
     const dh_source_part *last =
-        chunk->part_count > 0 ? (const dh_source_part *)(const void *)(chunk->parts.data + chunk->parts.size - part_size)
-                              : NULL;
+        chunk->part_count > 0
+            ? (const dh_source_part *)(const void *)(chunk->parts.data + chunk->parts.size - part_size)
+            : NULL;
     mapper->entry[mapper->entry_count++] = (dh_chunk_entry){
         .first_source = mapper->item.first_source,
         .number = mapper->chunks_of_item++,
@@ -88,9 +89,10 @@ static void show_progress(map_state *mapper, uint64_t documents, uint64_t bytes)
     const double seconds = now - mapper->start;
     const double share = mapper->plan->file_bytes > 0 ? (double)done / (double)mapper->plan->file_bytes : 1.0;
     const double left = share > 0.0 && share <= 1.0 ? seconds / share - seconds : 0.0;
-    dh_say_progress("%5.1f %% of the input, %" PRIu64 " documents, %.1f MB of text, %.1f MB/s, about %.0f s left",
-                    100.0 * (share < 1.0 ? share : 1.0), documents, (double)bytes / 1e6, (double)bytes / 1e6 / seconds,
-                    left);
+    dh_say_progress("%5.1f %% of the input, %" PRIu64
+                    " documents, %.1f MB of text, %.1f MB/s, about %.0f s left",
+                    100.0 * (share < 1.0 ? share : 1.0), documents, (double)bytes / 1e6,
+                    (double)bytes / 1e6 / seconds, left);
 }
 
 /* Tells the counters what is new, and looks whether the run is to go on. DH_END: another rank failed. */
@@ -101,9 +103,12 @@ static dh_status tell(map_state *mapper)
     uint64_t bytes = 0;
     uint64_t bad = 0;
     uint64_t before = 0;
-    DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_DOCUMENTS, now.documents - mapper->told.documents, &documents));
-    DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_BYTES, now.text_bytes - mapper->told.text_bytes, &bytes));
-    DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_DONE_BYTES, now.file_bytes - mapper->told.file_bytes, &before));
+    DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_DOCUMENTS, now.documents - mapper->told.documents,
+                           &documents));
+    DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_BYTES, now.text_bytes - mapper->told.text_bytes,
+                           &bytes));
+    DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_DONE_BYTES, now.file_bytes - mapper->told.file_bytes,
+                           &before));
     DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_BAD, now.bad - mapper->told.bad, &bad));
     documents += now.documents - mapper->told.documents;
     bytes += now.text_bytes - mapper->told.text_bytes;
@@ -113,8 +118,10 @@ static dh_status tell(map_state *mapper)
         uint64_t stopped = 0;
         DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_STOP, 1, &stopped));
         return stopped > 0 ? DH_END
-                           : dh_error(DH_BAD_DATA, "%" PRIu64 " bad records are more than the %" PRIu64 " allowed "
-                                                   "(--max-bad, --strict)", bad, mapper->options->bad_max);
+                           : dh_error(DH_BAD_DATA,
+                                      "%" PRIu64 " bad records are more than the %" PRIu64 " allowed "
+                                      "(--max-bad, --strict)",
+                                      bad, mapper->options->bad_max);
     }
     show_progress(mapper, documents, bytes);
     uint64_t stop = 0;
@@ -138,7 +145,8 @@ static dh_status take_chunk(void *context, dh_chunk *chunk)
     map_state *mapper = context;
     DH_TRY(entry_append(mapper, chunk));
     uint64_t size = 0;
-    DH_TRY(dh_chunk_write(chunk, mapper->spill, (const char *)mapper->spill_path.data, mapper->spill_size, &size));
+    DH_TRY(dh_chunk_write(chunk, mapper->spill, (const char *)mapper->spill_path.data, mapper->spill_size,
+                          &size));
     mapper->spill_size += size;
     say_bad(mapper, chunk);
     return tell(mapper);
@@ -194,8 +202,8 @@ static dh_status map_locally(map_state *mapper, const dh_settings *settings)
     return status;
 }
 
-dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings, const dh_map_options *options,
-                 dh_map_result *out)
+dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings,
+                 const dh_map_options *options, dh_map_result *out)
 {
     map_state mapper = {.comm = comm, .plan = plan, .options = options, .spill = -1, .start = dh_seconds()};
     mapper.last_progress = mapper.start;

@@ -16,14 +16,14 @@ typedef struct dh_chunk_entry {
     uint64_t offset;       /* in the spill */
     uint32_t spill;        /* rank that wrote it */
     uint32_t rows, id_bytes, part_count, bad_count;
-    uint32_t lines;        /* of the range, with its last chunk */
-    uint64_t first_row;    /* in the result; set when all are known */
-    uint64_t first_line;   /* lines of the source in front of the range; set when all are known */
+    uint32_t lines;      /* of the range, with its last chunk */
+    uint64_t first_row;  /* in the result; set when all are known */
+    uint64_t first_line; /* lines of the source in front of the range; set when all are known */
 } dh_chunk_entry;
 
 typedef struct dh_map_options {
-    const char *folder;  /* for the spill */
-    uint64_t bad_max;    /* UINT64_MAX: no limit */
+    const char *folder; /* for the spill */
+    uint64_t bad_max;   /* UINT64_MAX: no limit */
     double progress_seconds;
 } dh_map_options;
 
@@ -38,8 +38,8 @@ typedef struct dh_map_result {
 
 /* COLLECTIVE; the status is the same on every rank. Errors: DH_BAD_DATA (more bad records than bad_max),
  * DH_IO, DH_NO_MEMORY, ... (logged by the rank that knows). */
-dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings, const dh_map_options *options,
-                 dh_map_result *out);
+dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings,
+                 const dh_map_options *options, dh_map_result *out);
 
 /* The path of a rank's spill. */
 dh_status dh_spill_path(const char *folder, int rank, dh_buffer *out);

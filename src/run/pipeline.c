@@ -12,10 +12,10 @@
 
 enum {
     BATCH_DOCUMENTS = 4096,
-    BAD_RECORDS_MAX = 8192,        /* of a chunk */
-    PARTS_MAX = 8192,              /* sources of a chunk */
-    REPAIR_SIZE_MAX = 64 << 20,    /* larger texts that are not UTF-8 are quarantined: repair may triple them */
-    TOKENS_KEPT = 4 << 20,         /* a token array above this is given back after its batch */
+    BAD_RECORDS_MAX = 8192,     /* of a chunk */
+    PARTS_MAX = 8192,           /* sources of a chunk */
+    REPAIR_SIZE_MAX = 64 << 20, /* larger texts that are not UTF-8 are quarantined: repair may triple them */
+    TOKENS_KEPT = 4 << 20,      /* a token array above this is given back after its batch */
     ID_HASH_DIGITS = 16
 };
 
@@ -42,7 +42,8 @@ struct dh_pipeline {
     dh_pipeline_stats stats;
 };
 
-dh_status dh_pipeline_create(const dh_settings *settings, dh_chunk_taker *take, void *context, dh_pipeline **out)
+dh_status dh_pipeline_create(const dh_settings *settings, dh_chunk_taker *take, void *context,
+                             dh_pipeline **out)
 {
     void *memory = NULL;
     DH_TRY(dh_allocate(1, sizeof(dh_pipeline), "the pipeline", &memory));
@@ -140,7 +141,8 @@ static dh_status run_job(dh_pipeline *pipeline, uint32_t index, const dh_batch *
     const dh_backend_status outcome = active->job->vectorise(active->state, settings->backend, batch, column);
     if (outcome != DH_BACKEND_OK) {
         return dh_error(DH_FAILED, "job %s failed on backend %s: %s", active->job->name,
-                        settings->backend->kind->name, outcome == DH_BACKEND_LOST ? "device lost" : "no memory");
+                        settings->backend->kind->name,
+                        outcome == DH_BACKEND_LOST ? "device lost" : "no memory");
     }
     dh_status status = DH_OK;
     if (active->source_sum_count > 0) {
@@ -209,8 +211,8 @@ static dh_status flush_chunk(dh_pipeline *pipeline)
 /* Makes room for one more document of size bytes of text. */
 static dh_status make_room(dh_pipeline *pipeline, uint64_t size)
 {
-    const bool full = pipeline->documents == BATCH_DOCUMENTS ||
-                      pipeline->text.size + size > pipeline->settings->batch_size;
+    const bool full =
+        pipeline->documents == BATCH_DOCUMENTS || pipeline->text.size + size > pipeline->settings->batch_size;
     if (full) {
         DH_TRY(flush_batch(pipeline));
     }
@@ -244,9 +246,10 @@ static dh_status add_bad(dh_pipeline *pipeline, const dh_record *record, dh_reas
     return DH_OK;
 }
 
-/* The text goes to the end of the batch's text. Well-formed afterwards. *reason is set when it cannot be used. */
-static dh_status take_text(dh_pipeline *pipeline, const dh_json_value *value, uint64_t *size, uint64_t *replaced,
-                           dh_reason *reason)
+/* The text goes to the end of the batch's text. Well-formed afterwards. *reason is set when it cannot be
+ * used. */
+static dh_status take_text(dh_pipeline *pipeline, const dh_json_value *value, uint64_t *size,
+                           uint64_t *replaced, dh_reason *reason)
 {
     dh_buffer *text = &pipeline->text;
     DH_TRY(dh_buffer_reserve(text, value->size));
@@ -427,8 +430,9 @@ static dh_status add_document(dh_pipeline *pipeline, const dh_record *record)
     pipeline->token_offset[d + 1] = pipeline->sink.token_count;
     pipeline->hit_offset[d] = first_hit;
     pipeline->hit_offset[d + 1] = pipeline->sink.prefix_hit_count;
-    pipeline->lexicon[d] =
-        pipeline->settings->lexicons != NULL ? dh_lexicons_find(pipeline->settings->lexicons, language) : DH_NO_LEXICON;
+    pipeline->lexicon[d] = pipeline->settings->lexicons != NULL
+                               ? dh_lexicons_find(pipeline->settings->lexicons, language)
+                               : DH_NO_LEXICON;
     DH_TRY(set_row(pipeline, record, size, pipeline->sink.token_count - first_token, language, replaced));
     pipeline->text.size += giant ? 0 : size;
     pipeline->documents++;

@@ -13,10 +13,12 @@ typedef struct dh_pipeline dh_pipeline;
 typedef dh_status dh_chunk_taker(void *context, dh_chunk *chunk);
 
 /* settings must outlive the pipeline. */
-dh_status dh_pipeline_create(const dh_settings *settings, dh_chunk_taker *take, void *context, dh_pipeline **out);
+dh_status dh_pipeline_create(const dh_settings *settings, dh_chunk_taker *take, void *context,
+                             dh_pipeline **out);
 void dh_pipeline_free(dh_pipeline *pipeline);
 
-/* Reads a source, or a range of it as of dh_record_reader_open, to its end. `number` is the source's number. */
+/* Reads a source, or a range of it as of dh_record_reader_open, to its end. `number` is the source's number.
+ */
 dh_status dh_pipeline_source(dh_pipeline *pipeline, uint32_t number, const char *path, const char *name,
                              uint64_t begin, uint64_t end);
 
@@ -31,8 +33,8 @@ dh_status dh_pipeline_pick(dh_pipeline *pipeline, uint32_t number, const char *p
 /* What the pipeline did so far, and where its time went. Times are seconds of this rank. */
 typedef struct dh_pipeline_stats {
     uint64_t documents, bad, text_bytes, file_bytes;
-    double read_seconds;  /* decompress, split, scan JSON */
-    double text_seconds;  /* unescape, check UTF-8, tokenise */
+    double read_seconds; /* decompress, split, scan JSON */
+    double text_seconds; /* unescape, check UTF-8, tokenise */
     double job_seconds[DH_JOBS_MAX];
 } dh_pipeline_stats;
 

@@ -137,8 +137,9 @@ static dh_status spill_read(dh_row_reader *reader, uint32_t spill, void *data, s
         reader->open[place].file = open(path, O_RDONLY | O_CLOEXEC);
         reader->open[place].spill = spill;
         if (reader->open[place].file < 0) {
-            return dh_error(DH_IO, "%s: cannot open: %s (the folder must be on a file system that all ranks share)", path,
-                            strerror(errno));
+            return dh_error(DH_IO,
+                            "%s: cannot open: %s (the folder must be on a file system that all ranks share)",
+                            path, strerror(errno));
         }
     }
     return dh_file_read_at(reader->open[place].file, path, data, size, offset);
@@ -184,7 +185,8 @@ static dh_status make_ids(dh_row_reader *reader, const dh_chunk_entry *entry, co
     uint32_t previous = start;
     for (uint32_t i = 0; i < count; i++) {
         if (end[i] > previous) {
-            DH_TRY(dh_buffer_append(&reader->ids, reader->raw_ids.data + (previous - start), end[i] - previous));
+            DH_TRY(
+                dh_buffer_append(&reader->ids, reader->raw_ids.data + (previous - start), end[i] - previous));
         } else {
             DH_TRY(dh_buffer_printf(&reader->ids, "%s#%llu", dh_plan_name(reader->plan, source[i]),
                                     (unsigned long long)record[i]));
@@ -204,8 +206,8 @@ static dh_status read_slice(dh_row_reader *reader, const dh_chunk_entry *entry, 
     const uint32_t columns = all ? reader->schema->column_count : DH_ENGINE_COLUMNS;
     for (uint32_t c = 0; c < columns; c++) {
         const size_t row_size = reader->schema->row_size[c];
-        DH_TRY(spill_read(reader, entry->spill, (char *)reader->block.column[c] + at * row_size, count * row_size,
-                          entry->offset + layout.column[c] + from * row_size));
+        DH_TRY(spill_read(reader, entry->spill, (char *)reader->block.column[c] + at * row_size,
+                          count * row_size, entry->offset + layout.column[c] + from * row_size));
     }
     uint64_t *record = (uint64_t *)reader->block.column[DH_ENGINE_RECORD] + at;
     for (uint32_t i = 0; i < count; i++) {

@@ -38,7 +38,8 @@ typedef struct dh_row_block {
     uint32_t id_end[DH_BLOCK_ROWS];      /* id of row i: id[i > 0 ? id_end[i - 1] : 0 .. id_end[i]) */
 } dh_row_block;
 
-/* Reads the rows [first, first + count), count <= DH_BLOCK_ROWS; only the engine's columns unless all. The block is valid until the next call. */
+/* Reads the rows [first, first + count), count <= DH_BLOCK_ROWS; only the engine's columns unless all. The
+ * block is valid until the next call. */
 dh_status dh_row_reader_read(dh_row_reader *reader, uint64_t first, uint32_t count, bool all,
                              const dh_row_block **out);
 

@@ -38,7 +38,8 @@ static dh_status find_lexicon(const char *name, dh_buffer *out)
         *slash = '\0';
         (void)snprintf(relative, sizeof relative, "%s/../share/dhatu", program);
     }
-    const char *const folder[] = {chosen != NULL ? chosen : "", relative, DHATU_INSTALL_DATADIR, DHATU_SOURCE_DATADIR};
+    const char *const folder[] = {chosen != NULL ? chosen : "", relative, DHATU_INSTALL_DATADIR,
+                                  DHATU_SOURCE_DATADIR};
     for (size_t i = 0; i < sizeof folder / sizeof *folder; i++) {
         char path[4400];
         (void)snprintf(path, sizeof path, "%s/lexicon/%s", folder[i], name);
@@ -46,8 +47,11 @@ static dh_status find_lexicon(const char *name, dh_buffer *out)
             return dh_buffer_printf(out, "%s%s", out->size > 0 ? "\n" : "", path);
         }
     }
-    return dh_error(DH_IO, "the lexicon %s was not found; set DHATU_DATA to the folder that has lexicon/%s, or name a "
-                           "lexicon with --lexicon", name, name);
+    return dh_error(
+        DH_IO,
+        "the lexicon %s was not found; set DHATU_DATA to the folder that has lexicon/%s, or name a "
+        "lexicon with --lexicon",
+        name, name);
 }
 
 dh_status dh_default_lexicons(dh_buffer *out)
@@ -98,7 +102,8 @@ static dh_status choose_jobs(dh_settings *settings, const char *names)
         const size_t size = strcspn(names, ",");
         const dh_job *job = dh_job_find(names, size);
         if (job == NULL) {
-            return dh_error(DH_USAGE, "--jobs: there is no job \"%.*s\" (dhatu jobs lists them)", (int)size, names);
+            return dh_error(DH_USAGE, "--jobs: there is no job \"%.*s\" (dhatu jobs lists them)", (int)size,
+                            names);
         }
         DH_TRY(choose_job(settings, job));
         names += size + (names[size] == ',');
@@ -145,7 +150,8 @@ static dh_status open_backend(dh_settings *settings, const char *name)
 {
     const dh_backend_kind *kind = strcmp(name, "auto") == 0 ? &dh_backend_cpu : dh_backend_kind_find(name);
     if (kind == NULL || kind->not_built != NULL) {
-        return dh_error(DH_USAGE, "--backend %s: %s", name, kind == NULL ? "there is no such backend" : kind->not_built);
+        return dh_error(DH_USAGE, "--backend %s: %s", name,
+                        kind == NULL ? "there is no such backend" : kind->not_built);
     }
     if (kind->open(0, &settings->backend) != DH_BACKEND_OK) {
         return dh_error(DH_FAILED, "backend %s cannot be opened", kind->name);
@@ -176,8 +182,9 @@ static dh_status resolve_values(dh_settings *settings, const dh_options *options
         .record_max = dh_options_number(options, DH_OPTION_MAX_RECORD),
         .limits = {.zstd_window_max = dh_options_number(options, DH_OPTION_ZSTD_WINDOW)},
     };
-    settings->token_mode = strcmp(dh_options_text(options, DH_OPTION_TOKENS), "sklearn") == 0 ? DH_TOKENS_SKLEARN
-                                                                                            : DH_TOKENS_UNICODE;
+    settings->token_mode = strcmp(dh_options_text(options, DH_OPTION_TOKENS), "sklearn") == 0
+                               ? DH_TOKENS_SKLEARN
+                               : DH_TOKENS_UNICODE;
     settings->token_limit = dh_options_number(options, DH_OPTION_MAX_TOKENS);
     settings->id_limit = dh_options_number(options, DH_OPTION_MAX_ID);
     settings->batch_size = dh_options_number(options, DH_OPTION_BATCH_SIZE);
@@ -236,8 +243,8 @@ static dh_status append_lexicons(const dh_settings *settings, dh_buffer *out)
         const dh_lexicon_facts facts = dh_lexicons_facts(settings->lexicons, l);
         DH_TRY(dh_buffer_printf(out, "%s{\"name\":", l > 0 ? "," : ""));
         DH_TRY(dh_json_append_string(out, facts.name, strlen(facts.name)));
-        DH_TRY(dh_buffer_printf(out, ",\"language\":\"%s\",\"sha256\":\"%s\",\"terms\":%u}", facts.language, facts.sha256,
-                                facts.terms));
+        DH_TRY(dh_buffer_printf(out, ",\"language\":\"%s\",\"sha256\":\"%s\",\"terms\":%u}", facts.language,
+                                facts.sha256, facts.terms));
     }
     return dh_buffer_printf(out, "]");
 }
@@ -259,7 +266,8 @@ dh_status dh_settings_config(const dh_settings *settings, const dh_options *opti
         } else if (value == NULL) {
             DH_TRY(dh_buffer_printf(out, "null"));
         } else if (option->kind == DH_KIND_COUNT || option->kind == DH_KIND_SIZE) {
-            DH_TRY(dh_buffer_printf(out, "%llu", (unsigned long long)dh_options_number(options, (dh_option_id)id)));
+            DH_TRY(dh_buffer_printf(out, "%llu",
+                                    (unsigned long long)dh_options_number(options, (dh_option_id)id)));
         } else {
             DH_TRY(dh_json_append_string(out, value, strlen(value)));
         }

@@ -63,14 +63,16 @@ typedef struct dh_settings {
 } dh_settings;
 
 /* Resolves options, loads lexicons, opens the backend, creates the jobs and checks their known answers.
- * Owner frees with dh_settings_free, also after an error. Errors: DH_USAGE, DH_IO, DH_INTERNAL, DH_NO_MEMORY (logged). */
+ * Owner frees with dh_settings_free, also after an error. Errors: DH_USAGE, DH_IO, DH_INTERNAL, DH_NO_MEMORY
+ * (logged). */
 dh_status dh_settings_resolve(const dh_options *options, dh_settings *out);
 void dh_settings_free(dh_settings *settings);
 
 /* The options that matter to the result, as JSON: the config that the result records. */
 dh_status dh_settings_config(const dh_settings *settings, const dh_options *options, dh_buffer *out);
 
-/* The paths of the default lexicons, joined by newlines as --lexicon's value. Errors: DH_IO (logged: not found). */
+/* The paths of the default lexicons, joined by newlines as --lexicon's value. Errors: DH_IO (logged: not
+ * found). */
 dh_status dh_default_lexicons(dh_buffer *out);
 
 #endif

@@ -32,7 +32,8 @@ static inline uint64_t dh_share_count(const dh_share *share)
 /* This rank's block number k. */
 static inline uint64_t dh_share_block(const dh_share *share, uint64_t k)
 {
-    return share->kind == DH_SHARE_RANGES ? dh_share_first(share, share->rank) + k : k * share->ranks + share->rank;
+    return share->kind == DH_SHARE_RANGES ? dh_share_first(share, share->rank) + k
+                                          : k * share->ranks + share->rank;
 }
 
 /* The rank that has a block. */

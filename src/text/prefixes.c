@@ -11,16 +11,13 @@
 
 enum { PREFIX_SEED = 1, FIRST_SLOTS = 256, FIRST_ENDS = 256 };
 
-/* Where the first three bytes of a token (the first one lowest; a fourth does no harm) are kept. */
+/* Where the first four bytes of a token, the first one lowest, are kept. */
 static inline size_t lead_of(uint32_t bytes)
 {
-    return (size_t)((bytes & 0xFFFFFFu) * 0x9E3779B1u) >> 16;
+    return (size_t)(bytes * 0x9E3779B1u) >> 16;
 }
 
-static uint32_t load_three(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16;
-}
+enum { THREE_BYTES = 0xFFFFFF };
 
 static uint64_t load_head(const uint8_t *bytes)
 {
@@ -163,9 +160,17 @@ static void note_length(dh_prefix_set *set, const uint8_t *prefix, size_t size)
         set->short_lengths[prefix[0]] = (uint8_t)(set->short_lengths[prefix[0]] | 1u << (size - 1));
         return;
     }
-    const size_t lead = lead_of(load_three(prefix));
+    uint8_t front[DH_PREFIX_HEAD] = {0};
+    memcpy(front, prefix, size < DH_PREFIX_HEAD ? size : DH_PREFIX_HEAD);
+    const uint32_t bytes = (uint32_t)load_head(front);
+    const size_t lead = lead_of(bytes);
+    if (size == 3) {
+        set->three[lead / 64] |= 1ull << (lead % 64);
+        set->has_three = true;
+        return;
+    }
     const size_t head_size = size < DH_PREFIX_HEAD ? size : DH_PREFIX_HEAD;
-    set->bitmap[lead / 64] |= 1ull << (lead % 64);
+    set->four[lead / 64] |= 1ull << (lead % 64);
     set->lengths[lead] = (uint8_t)(set->lengths[lead] | 1u << (head_size - 1));
 }
 
@@ -296,6 +301,18 @@ typedef struct candidate {
     uint8_t lengths;
 } candidate;
 
+static inline unsigned has_lead(const uint64_t *bitmap, size_t lead)
+{
+    return (unsigned)(bitmap[lead / 64] >> (lead % 64)) & 1;
+}
+
+/* The lengths of prefixes that may begin a token with these first bytes. */
+static inline unsigned lengths_of(const dh_prefix_set *set, uint32_t bytes)
+{
+    return set->lengths[lead_of(bytes)] | has_lead(set->three, lead_of(bytes & THREE_BYTES)) << 2 |
+           set->short_lengths[bytes & 0xFF];
+}
+
 /* Lists the tokens whose first bytes begin a prefix. What is listed is written in any case and counted
  * where it holds: a branch would be guessed wrong too often. */
 static size_t list_candidates(const dh_prefix_set *set, const dh_prefix_memo *memo, const uint8_t *text,
@@ -305,18 +322,18 @@ static size_t list_candidates(const dh_prefix_set *set, const dh_prefix_memo *me
     size_t likely_count = 0;
     for (size_t i = 0; i < count; i++) {
         const uint32_t bytes = (uint32_t)load_head(text + edge[2 * i]);
-        const size_t lead = lead_of(bytes);
-        const unsigned match =
-            (unsigned)((set->bitmap[lead / 64] >> (lead % 64)) & 1) | set->short_lengths[bytes & 0xFF];
+        unsigned match = has_lead(set->four, lead_of(bytes)) | set->short_lengths[bytes & 0xFF];
+        if (set->has_three) {
+            match |= has_lead(set->three, lead_of(bytes & THREE_BYTES));
+        }
         likely[likely_count] = (uint16_t)i;
         likely_count += match != 0 ? 1 : 0;
     }
     size_t listed = 0;
     for (size_t k = 0; k < likely_count; k++) {
         const size_t i = likely[k];
-        const uint32_t bytes = (uint32_t)load_head(text + edge[2 * i]);
         const unsigned size = (unsigned)(edge[2 * i + 1] - edge[2 * i]);
-        const unsigned known = set->lengths[lead_of(bytes)] | set->short_lengths[bytes & 0xFF];
+        const unsigned known = lengths_of(set, (uint32_t)load_head(text + edge[2 * i]));
         const unsigned lengths = known & ((1u << (size < DH_PREFIX_HEAD ? size : DH_PREFIX_HEAD)) - 1);
         const uint64_t key = (hash[i] ^ (uint64_t)(uintptr_t)set) | 1; /* never the key of an empty place */
         __builtin_prefetch(&memo[key >> 32 & (DH_PREFIX_MEMO_PLACES - 1)]);

@@ -1,17 +1,20 @@
 /* dhatu: the search for lexicon prefixes at the front of tokens. The public calls are in tokens.h.
  *
- * Nearly all tokens are turned away by a bitmap of the first three bytes of the prefixes. For the others
- * a table of lengths tells which of their fronts of 1 to 8 bytes to look up in a hash table. Prefixes
- * longer than that go on from their first 8 bytes in a trie, byte by byte. */
+ * Most tokens are turned away by a bitmap of the first four bytes of the prefixes (of three for those that
+ * have no more). For the others a memo tells what the same word met before, or a table of lengths tells which
+ * of their fronts of 1 to 8 bytes to look up in a hash table. Prefixes longer than that go on from their
+ * first 8 bytes in a trie, byte by byte. */
 #ifndef DH_TEXT_PREFIXES_H
 #define DH_TEXT_PREFIXES_H
 
 #include "text/tokens.h"
 
+#include <stdbool.h>
+
 enum {
     DH_PREFIX_MAX = 255,
     DH_PREFIX_HEAD = 8,        /* bytes of the longest head */
-    DH_PREFIX_LEADS = 1 << 16, /* hashed first three bytes */
+    DH_PREFIX_LEADS = 1 << 16, /* hashed first bytes */
 };
 
 /* A prefix of a lexicon that ends at a head or at an edge of the trie. */
@@ -36,17 +39,19 @@ typedef struct dh_prefix_table {
 } dh_prefix_table;
 
 struct dh_prefix_set {
-    uint64_t bitmap[DH_PREFIX_LEADS / 64]; /* by the first three bytes of prefixes of three and more */
-    uint8_t short_lengths[256];            /* by the first byte: bit 0, 1: there are prefixes of 1, 2 bytes */
-    uint8_t lengths[DH_PREFIX_LEADS]; /* by the first three: bit 2 to 6: of 3 to 7; bit 7: of 8 and more */
+    uint64_t four[DH_PREFIX_LEADS / 64];  /* by the first four bytes of prefixes of four and more */
+    uint64_t three[DH_PREFIX_LEADS / 64]; /* by the bytes of prefixes of three */
+    bool has_three;
+    uint8_t short_lengths[256];       /* by the first byte: bit 0, 1: there are prefixes of 1, 2 bytes */
+    uint8_t lengths[DH_PREFIX_LEADS]; /* by the first four: bit 3 to 6: of 4 to 7; bit 7: of 8 and more */
     dh_prefix_table head, trie;
     dh_prefix_end *end; /* index 0 is not used */
     size_t end_count, end_capacity;
     uint32_t node_count;
 };
 
-/* What the search found for words seen before: nearly all tokens of a text are repetitions. A place holds the last
- * word that fell on it. One memo serves one tokeniser, for any number of sets. */
+/* What the search found for words seen before: nearly all tokens of a text are repetitions. A place holds the
+ * last word that fell on it. One memo serves one tokeniser, for any number of sets. */
 enum { DH_PREFIX_MEMO_PLACES = 1 << 15, DH_PREFIX_MEMO_ENDS = 4 };
 
 typedef struct dh_prefix_memo {

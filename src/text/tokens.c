@@ -189,7 +189,8 @@ static dh_status end_long(dh_tokenizer *tokenizer)
     }
     static const uint16_t edge[2] = {0, DH_PREFIX_MAX};
     return dh_prefix_set_find(tokenizer->prefixes, tokenizer->memo, tokenizer->long_head, edge,
-                              &tokenizer->sink->token[tokenizer->sink->token_count - 1], 1, index, tokenizer->sink);
+                              &tokenizer->sink->token[tokenizer->sink->token_count - 1], 1, index,
+                              tokenizer->sink);
 }
 
 /* ---- the stage ------------------------------------------------------------------------------ */

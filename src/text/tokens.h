@@ -53,8 +53,8 @@ typedef struct dh_tokenizer dh_tokenizer;
 
 /* prefixes may be NULL; it is only read and must outlive the tokeniser. Errors: DH_NO_MEMORY. */
 dh_status dh_tokenizer_create(dh_token_mode mode, const dh_prefix_set *prefixes, dh_tokenizer **out);
-/* From the next document on, other prefixes are looked for; NULL: none. A set that was searched once may neither
- * change nor go before the tokeniser does: what it found is remembered. */
+/* From the next document on, other prefixes are looked for; NULL: none. A set that was searched once may
+ * neither change nor go before the tokeniser does: what it found is remembered. */
 void dh_tokenizer_set_prefixes(dh_tokenizer *tokenizer, const dh_prefix_set *prefixes);
 
 void dh_tokenizer_free(dh_tokenizer *tokenizer);

@@ -430,10 +430,15 @@ E\u0301T*\tDELTA\t+
 def random_terms(corpus, rule, source, count, categories):
     """Terms made of what stands in the corpus, so that they overlap: lines of a lexicon."""
     tokenize = reference.tokenizer(rule)
+
+    def plain(words):
+        # One token by either rule; the case "sklearn, terms" has the others.
+        return rule == "unicode" or all(reference.unicode_tokens(word) == [word] for word in words)
+
     documents = [document for document in corpus.documents if len(document.tokens) > 3]
     seen, lines, words = set(), [], [token for document in documents[:400] for token in document.tokens[:50]]
     counts = Counter(words)
-    common = sorted(counts, key=lambda word: (-counts[word], word))[:120]
+    common = sorted((w for w in counts if plain([w])), key=lambda word: (-counts[word], word))[:120]
     for _ in range(count * 3):
         if len(lines) == count:
             break
@@ -447,7 +452,7 @@ def random_terms(corpus, rule, source, count, categories):
         if star:
             key[-1] = key[-1][: source.randrange(1, len(key[-1]) + 1)]
         text = " ".join(key)
-        if tokenize(text) != key or (text, star) in seen or len(key[-1].encode()) > 200 or text[0] in "#@":
+        if tokenize(text) != key or not plain(key) or (text, star) in seen or len(key[-1].encode()) > 200 or text[0] in "#@":
             continue
         seen.add((text, star))
         chosen = source.sample(categories, min(len(categories), source.choice((1, 1, 2, 3))))
@@ -473,6 +478,25 @@ def write_own_lexicons(folder, corpus, rule, seed):
                     file.write(f"{text}\t{','.join(chosen)}\t{sign}{weight}\n")
         paths.append(path)
     return paths
+
+
+SKLEARN_LEXICON = """@format\tdhatu-lexicon 1
+@language\t*
+@name\tOracle, sklearn
+@categories\tALPHA BETA GAMMA DELTA
+\u6771\u4eac\u3067\u6628\u65e5\tALPHA\t+
+die stra\u00dfe\tBETA\t+
+snake_case\tGAMMA\t+
+can't say\tDELTA\t+
+"""
+
+
+def write_sklearn_lexicon(folder, _, __):
+    """Terms are tokenised like text, also where the two rules differ."""
+    path = os.path.join(folder, "sklearn.tsv")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(SKLEARN_LEXICON)
+    return [path]
 
 
 def write_dic(folder, corpus, rule, categories, seed):
@@ -528,6 +552,7 @@ CASES = [
     Case("a dot in a name, sklearn", "digest,profile", lambda *a: write_own_lexicons(*a, seed=7), text_field="body\\.text",
          tokens="sklearn"),
     Case("sklearn", "profile,null", lambda *a: write_own_lexicons(*a, seed=8), tokens="sklearn", arguments="--segment-size 64K"),
+    Case("sklearn, terms", "profile", write_sklearn_lexicon, tokens="sklearn"),
 ]
 
 

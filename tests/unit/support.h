@@ -31,7 +31,8 @@ static inline int support_set_up(void **state)
 {
     (void)state;
     const char *base = getenv("TMPDIR");
-    (void)snprintf(support_folder, sizeof support_folder, "%s/dhatu-test-XXXXXX", base != NULL ? base : "/tmp");
+    (void)snprintf(support_folder, sizeof support_folder, "%s/dhatu-test-XXXXXX",
+                   base != NULL ? base : "/tmp");
     char *real = mkdtemp(support_folder) != NULL ? realpath(support_folder, NULL) : NULL;
     if (real == NULL) {
         return -1;

@@ -11,7 +11,8 @@ static uint16_t parse(const char *tag)
 static void test_primary_subtag_decides(void **state)
 {
     (void)state;
-    static const char *const french[] = {"fr", "FR", "Fr", "fr-CA", "fr_CA", "fr-", "fr-Latn-CA", "FR_ca.UTF-8"};
+    static const char *const french[] = {"fr",    "FR",  "Fr",         "fr-CA",
+                                         "fr_CA", "fr-", "fr-Latn-CA", "FR_ca.UTF-8"};
     const uint16_t code = parse("fr");
     assert_int_not_equal(code, DH_LANGUAGE_UNKNOWN);
     for (size_t i = 0; i < COUNT(french); i++) {
@@ -24,8 +25,9 @@ static void test_primary_subtag_decides(void **state)
 static void test_what_is_no_tag_is_unknown(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",    "f",   "f-r",  "-",   "-fr", "french", "fren",  "f1",
-                                      "fr1", "12",  "fr CA", "fr.", " fr", "\xC3\xA9n", "und", "UND-x", "und_"};
+    static const char *const bad[] = {"",     "f",         "f-r", "-",     "-fr",   "french",
+                                      "fren", "f1",        "fr1", "12",    "fr CA", "fr.",
+                                      " fr",  "\xC3\xA9n", "und", "UND-x", "und_"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(parse(bad[i]), DH_LANGUAGE_UNKNOWN);
     }

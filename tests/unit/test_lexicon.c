@@ -75,7 +75,8 @@ static outcome match_with(const dh_lexicons *lexicons, uint32_t index, const cha
 }
 
 /* counts: of three categories, A+ B+ C+ A- B- C-. */
-static void expect_match(const dh_lexicons *lexicons, const char *text, uint32_t matched, const uint32_t *counts)
+static void expect_match(const dh_lexicons *lexicons, const char *text, uint32_t matched,
+                         const uint32_t *counts)
 {
     const outcome result = match_with(lexicons, 0, text);
     if (result.matched != matched || memcmp(result.counts, counts, 6 * sizeof *counts) != 0) {
@@ -91,8 +92,9 @@ static void expect_match(const dh_lexicons *lexicons, const char *text, uint32_t
 static void test_a_small_lexicon(void **state)
 {
     (void)state;
-    dh_lexicons *lexicons = load("# comment\n" HEAD "@name\tSmall\n\n@negators\tnot never\n@function\tthe of\n"
-                                 "good\tA\t+\nbad\tA\t-\nin front of\tB\t+\nspeak*\tC\t+\n");
+    dh_lexicons *lexicons =
+        load("# comment\n" HEAD "@name\tSmall\n\n@negators\tnot never\n@function\tthe of\n"
+             "good\tA\t+\nbad\tA\t-\nin front of\tB\t+\nspeak*\tC\t+\n");
     const dh_lexicon_facts facts = dh_lexicons_facts(lexicons, 0);
     assert_string_equal(facts.name, "Small");
     assert_string_equal(facts.language, "en");
@@ -114,8 +116,9 @@ static void test_a_small_lexicon(void **state)
 static void test_line_ends_and_a_byte_order_mark_do_not_matter(void **state)
 {
     (void)state;
-    dh_lexicons *lexicons = load("\xEF\xBB\xBF@format\tdhatu-lexicon 1\r\n@language\ten\r\n@categories\tA B C\r\n"
-                                 "@negators\tnot\r\ngood\tA,B\t+\r\n\r\nbad\tC\t-\t1  \t \r\nlast\tC\t+");
+    dh_lexicons *lexicons =
+        load("\xEF\xBB\xBF@format\tdhatu-lexicon 1\r\n@language\ten\r\n@categories\tA B C\r\n"
+             "@negators\tnot\r\ngood\tA,B\t+\r\n\r\nbad\tC\t-\t1  \t \r\nlast\tC\t+");
     assert_int_equal(dh_lexicons_facts(lexicons, 0).terms, 3);
     assert_string_equal(dh_lexicons_categories(lexicons)[2], "C");
     expect_match(lexicons, "good not bad x x last", 3, COUNTS(1, 1, 4, 0, 0, 0));
@@ -175,8 +178,9 @@ static void test_weights_that_do_not_fit_together(void **state)
 static void test_bad_weights(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"0",  "0.0", "-1",      "+1",   "256", "255.1", "1e2", ".5", "1,5", "x",
-                                      "1x", "1 x", "0.00001", "1000", "99999999999999999999"};
+    static const char *const bad[] = {"0",     "0.0", "-1",      "+1",   "256",
+                                      "255.1", "1e2", ".5",      "1,5",  "x",
+                                      "1x",    "1 x", "0.00001", "1000", "99999999999999999999"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         char text[512];
         (void)snprintf(text, sizeof text, HEAD "one\tA\t+\t%s\n", bad[i]);
@@ -191,17 +195,22 @@ static void test_errors_of_the_head(void **state)
     expect_refused("# x\n\n@format\n", "3: ", "a directive is @key, a tab and a value: @format");
     expect_refused("@format \tdhatu-lexicon 1\n", "1: ", "unknown directive: @format ");
     expect_refused("@licence\tx\n", "1: ", "unknown directive: @licence");
-    expect_refused("one\tA\t+\n", "1: ", "@format, @language and @categories must stand before the first entry");
-    expect_refused("@format\tdhatu-lexicon 1\n@language\ten\none\tA\t+\n", "3: ", "must stand before the first");
-    expect_refused("@format\tdhatu-lexicon 1\n@categories\tA\none\tA\t+\n", "3: ", "must stand before the first");
+    expect_refused("one\tA\t+\n",
+                   "1: ", "@format, @language and @categories must stand before the first entry");
+    expect_refused("@format\tdhatu-lexicon 1\n@language\ten\none\tA\t+\n",
+                   "3: ", "must stand before the first");
+    expect_refused("@format\tdhatu-lexicon 1\n@categories\tA\none\tA\t+\n",
+                   "3: ", "must stand before the first");
     expect_refused("@language\ten\n@categories\tA\n@negators\tnot\n", "3: ", "must stand before the first");
     expect_refused("@categories\tA B A\n", "1: ", "the category is named twice: A");
-    expect_refused("@categories\t0123456789012345678901234567890123456789012345678901234567890123\n", "1: ",
-                   "longer than 63 bytes");
-    expect_refused("@format\tdhatu-lexicon 1\n@language\tenglish\n@categories\tA\none\tA\t+\n", "4: ",
-                   "@language must be an ISO 639 code or *: english");
-    expect_refused(HEAD "one\tA\t+\n@name\tlate\n", "5: ", "this directive must stand before the first entry: @name");
-    expect_refused(HEAD "one\tA\t+\n@categories\tD\n", "5: ", "must stand before the first entry: @categories");
+    expect_refused("@categories\t0123456789012345678901234567890123456789012345678901234567890123\n",
+                   "1: ", "longer than 63 bytes");
+    expect_refused("@format\tdhatu-lexicon 1\n@language\tenglish\n@categories\tA\none\tA\t+\n",
+                   "4: ", "@language must be an ISO 639 code or *: english");
+    expect_refused(HEAD "one\tA\t+\n@name\tlate\n",
+                   "5: ", "this directive must stand before the first entry: @name");
+    expect_refused(HEAD "one\tA\t+\n@categories\tD\n",
+                   "5: ", "must stand before the first entry: @categories");
     expect_refused(HEAD, "3: ", "the lexicon has no entry");
     expect_refused("", "0: ", "the lexicon has no entry");
 }
@@ -277,12 +286,14 @@ static void test_duplicates_are_found_after_normalisation(void **state)
 static void test_negators_stand_before_terms_and_are_one_token(void **state)
 {
     (void)state;
-    expect_refused(HEAD "good\tA\t+\n@negators\tnot\n", "5: ", "negators must stand before the first term: not");
+    expect_refused(HEAD "good\tA\t+\n@negators\tnot\n",
+                   "5: ", "negators must stand before the first term: not");
     expect_refused(HEAD "@negators\tnot don't\n", "4: ", "a negator is one token");
     expect_refused(HEAD "@negators\tnot ...\n", "4: ", "a negator is one token");
     expect_refused(HEAD "@function\tit's\n", "4: ", "a function word is one token");
     expect_refused(HEAD "@function\t\xC3\n", "4: ", "not UTF-8");
-    dh_lexicons *lexicons = load(HEAD "@negators\tnot\n@function\tthe\n@negators\tno\ngood\tA\t+\n@function\tof\n");
+    dh_lexicons *lexicons =
+        load(HEAD "@negators\tnot\n@function\tthe\n@negators\tno\ngood\tA\t+\n@function\tof\n");
     assert_int_equal(dh_lexicons_facts(lexicons, 0).negators, 2);
     assert_int_equal(dh_lexicons_facts(lexicons, 0).function_words, 2);
     dh_lexicons_free(lexicons);
@@ -291,7 +302,8 @@ static void test_negators_stand_before_terms_and_are_one_token(void **state)
 static void test_negators_reach_three_tokens_and_turn_only_once(void **state)
 {
     (void)state;
-    dh_lexicons *lexicons = load(HEAD "@negators\tnot never no\ngood\tA\t+\nbad\tB\t-\nno doubt\tC\t+\nnever\tC\t-\n");
+    dh_lexicons *lexicons =
+        load(HEAD "@negators\tnot never no\ngood\tA\t+\nbad\tB\t-\nno doubt\tC\t+\nnever\tC\t-\n");
     expect_match(lexicons, "not good", 1, COUNTS(0, 0, 0, 1, 0, 0));
     expect_match(lexicons, "not x good", 1, COUNTS(0, 0, 0, 1, 0, 0));
     expect_match(lexicons, "not x x good", 1, COUNTS(0, 0, 0, 1, 0, 0));
@@ -311,8 +323,9 @@ static void test_negators_are_of_one_lexicon(void **state)
     (void)state;
     dh_lexicons *lexicons = begin();
     assert_ok(dh_lexicons_load(lexicons, support_write_text("one", HEAD "@negators\tnot\ngood\tA\t+\n")));
-    assert_ok(dh_lexicons_load(lexicons, support_write_text("two",
-        "@format\tdhatu-lexicon 1\n@language\tfr\n@categories\tA B C\n@negators\tpas\ngood\tB\t+\nnot\tC\t+\n")));
+    assert_ok(dh_lexicons_load(
+        lexicons, support_write_text("two", "@format\tdhatu-lexicon 1\n@language\tfr\n@categories\tA B "
+                                            "C\n@negators\tpas\ngood\tB\t+\nnot\tC\t+\n")));
     assert_ok(dh_lexicons_compile(lexicons));
     outcome result = match_with(lexicons, 0, "not good pas x x x good");
     assert_int_equal(result.counts[3], 1);
@@ -410,7 +423,8 @@ static void test_the_hash_is_that_of_the_file(void **state)
 static const char *lexicon_of(const char *name, const char *language, const char *rest)
 {
     char text[2048];
-    (void)snprintf(text, sizeof text, "@format\tdhatu-lexicon 1\n@language\t%s\n@categories\tA B C\n%s", language, rest);
+    (void)snprintf(text, sizeof text, "@format\tdhatu-lexicon 1\n@language\t%s\n@categories\tA B C\n%s",
+                   language, rest);
     return support_write_text(name, text);
 }
 
@@ -422,7 +436,8 @@ static void test_lexicons_of_one_run_have_the_same_categories(void **state)
         dh_lexicons *lexicons = begin();
         assert_ok(dh_lexicons_load(lexicons, lexicon_of("first", "en", "x\tA\t+\n")));
         char text[256];
-        (void)snprintf(text, sizeof text, "@format\tdhatu-lexicon 1\n@language\tfr\n@categories\t%s\nx\tB\t+\n", other[i]);
+        (void)snprintf(text, sizeof text,
+                       "@format\tdhatu-lexicon 1\n@language\tfr\n@categories\t%s\nx\tB\t+\n", other[i]);
         const char *path = support_write_text("second", text);
         support_capture_begin();
         const dh_status status = dh_lexicons_load(lexicons, path);
@@ -535,8 +550,8 @@ static void test_vote(void **state)
     assert_int_equal(vote(lexicons, "LE x de"), fr);
     assert_int_equal(vote(lexicons, "the of le"), en);
     assert_int_equal(vote(lexicons, "le the of de le"), fr);
-    assert_int_equal(vote(lexicons, "le the"), DH_LANGUAGE_UNKNOWN);        /* a tie */
-    assert_int_equal(vote(lexicons, "on"), DH_LANGUAGE_UNKNOWN);            /* of both */
+    assert_int_equal(vote(lexicons, "le the"), DH_LANGUAGE_UNKNOWN); /* a tie */
+    assert_int_equal(vote(lexicons, "on"), DH_LANGUAGE_UNKNOWN);     /* of both */
     assert_int_equal(vote(lexicons, "the le der der"), dh_language_parse("de", 2));
     assert_int_equal(vote(lexicons, "the the le le der"), DH_LANGUAGE_UNKNOWN);
     assert_int_equal(vote(lexicons, "x"), DH_LANGUAGE_UNKNOWN);
@@ -637,13 +652,14 @@ static void test_errors_of_a_dic(void **state)
     expect_refused(DIC_HEAD "good\t1\nGood\t3\n", "7: ", "twice");
     expect_refused(DIC_HEAD "a b c d e\t1\n", "6: ", "at most 4 tokens");
     expect_refused(DIC_HEAD "\xE9\t1\n", "6: ", "not UTF-8");
-    expect_refused("%\n1\t0123456789012345678901234567890123456789012345678901234567890123\n%\n", "2: ",
-                   "longer than 63 bytes");
+    expect_refused("%\n1\t0123456789012345678901234567890123456789012345678901234567890123\n%\n",
+                   "2: ", "longer than 63 bytes");
 }
 
 /* ---- the project's own lexicons ---------------------------------------------------------------------- */
 
-static const char *const dhatus[] = {"RELATE", "MODAL", "EXIST", "EVAL", "COMM", "CAUSE", "ITER", "DECIDE", "FEEL"};
+static const char *const dhatus[] = {"RELATE", "MODAL", "EXIST",  "EVAL", "COMM",
+                                     "CAUSE",  "ITER",  "DECIDE", "FEEL"};
 
 typedef struct usage {
     unsigned categories[COUNT(dhatus)], positive, negative, several, prefixes;
@@ -709,7 +725,8 @@ static void test_the_project_s_lexicons(void **state)
     for (size_t d = 0; d < COUNT(dhatus); d++) {
         assert_string_equal(dh_lexicons_categories(lexicons)[d], dhatus[d]);
     }
-    assert_int_equal(vote(lexicons, "it is not the end of the world, for they have come"), dh_language_parse("en", 2));
+    assert_int_equal(vote(lexicons, "it is not the end of the world, for they have come"),
+                     dh_language_parse("en", 2));
     assert_int_equal(vote(lexicons, "ce n'est pas la fin du monde, car ils sont venus avec nous"),
                      dh_language_parse("fr", 2));
     dh_lexicons_free(lexicons);
@@ -721,8 +738,9 @@ static void test_entries_that_lose_words_by_the_token_rule_are_left_out(void **s
     (void)state;
     dh_lexicons *lexicons = NULL;
     assert_ok(dh_lexicons_create(DH_TOKENS_SKLEARN, &lexicons));
-    assert_ok(dh_lexicons_load(lexicons, support_write_text("lexicon", HEAD "@negators\tn don\n@function\ta the\n"
-                                                                            "can t\tA\t-\ncan\tA\t+\nx\tB\t+\n")));
+    assert_ok(
+        dh_lexicons_load(lexicons, support_write_text("lexicon", HEAD "@negators\tn don\n@function\ta the\n"
+                                                                      "can t\tA\t-\ncan\tA\t+\nx\tB\t+\n")));
     const dh_lexicon_facts facts = dh_lexicons_facts(lexicons, 0);
     assert_int_equal(facts.negators, 1);
     assert_int_equal(facts.function_words, 1);

@@ -196,9 +196,23 @@ static void test_sizes(void **state)
         assert_true(dh_parse_size(good[i].text, true, &value));
         assert_int_equal(value, good[i].value);
     }
-    static const char *const bad[] = {"",     "K",    " 1",    "1 ",   "1 K",   "-1",  "+1",
-                                      "1.5M", "1X",   "1KK",   "1Ki",  "1KiBs", "0x10", "16777216T",
-                                      "1e3",  "18446744073709551616", "99999999999999999999999K"};
+    static const char *const bad[] = {"",
+                                      "K",
+                                      " 1",
+                                      "1 ",
+                                      "1 K",
+                                      "-1",
+                                      "+1",
+                                      "1.5M",
+                                      "1X",
+                                      "1KK",
+                                      "1Ki",
+                                      "1KiBs",
+                                      "0x10",
+                                      "16777216T",
+                                      "1e3",
+                                      "18446744073709551616",
+                                      "99999999999999999999999K"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         uint64_t value = 4711;
         assert_false(dh_parse_size(bad[i], true, &value));
@@ -217,7 +231,8 @@ static void test_flag_before_environment_before_file_before_default(void **state
 {
     (void)state;
     char config[4500];
-    (void)snprintf(config, sizeof config, "--config=%s", support_write_text("precedence.ini", "max-id = 100\n"));
+    (void)snprintf(config, sizeof config, "--config=%s",
+                   support_write_text("precedence.ini", "max-id = 100\n"));
     dh_options options;
     assert_int_equal(setenv("DHATU_MAX_ID", "200", 1), 0);
     assert_ok(resolve_run(RUN(config, "--max-id", "300", "in"), &options));
@@ -265,7 +280,8 @@ static void test_environment(void **state)
 static void test_lists_grow_within_one_origin_only(void **state)
 {
     (void)state;
-    expect_text(RUN("-l", "a.tsv", "--lexicon=b.dic", "-lc.tsv", "in"), DH_OPTION_LEXICON, "a.tsv\nb.dic\nc.tsv");
+    expect_text(RUN("-l", "a.tsv", "--lexicon=b.dic", "-lc.tsv", "in"), DH_OPTION_LEXICON,
+                "a.tsv\nb.dic\nc.tsv");
     assert_int_equal(setenv("DHATU_LEXICON", "env.tsv", 1), 0);
     char config[4500];
     (void)snprintf(config, sizeof config, "--config=%s",
@@ -388,12 +404,14 @@ static void test_every_default_and_every_choice_is_a_valid_value(void **state)
         const dh_option *option = &dh_option_table[id];
         dh_options options = {0};
         if (option->default_value != NULL) {
-            assert_ok(dh_options_set(&options, (dh_option_id)id, option->default_value, DH_ORIGIN_DEFAULT, "it"));
+            assert_ok(
+                dh_options_set(&options, (dh_option_id)id, option->default_value, DH_ORIGIN_DEFAULT, "it"));
         }
         char choices[256];
         (void)snprintf(choices, sizeof choices, "%s", option->choices != NULL ? option->choices : "");
         char *rest = NULL;
-        for (char *choice = strtok_r(choices, "|", &rest); choice != NULL; choice = strtok_r(NULL, "|", &rest)) {
+        for (char *choice = strtok_r(choices, "|", &rest); choice != NULL;
+             choice = strtok_r(NULL, "|", &rest)) {
             assert_ok(dh_options_set(&options, (dh_option_id)id, choice, DH_ORIGIN_FLAG, "it"));
             assert_string_equal(dh_options_text(&options, (dh_option_id)id), choice);
         }

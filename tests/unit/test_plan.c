@@ -97,7 +97,8 @@ static void test_folders_are_read_recursively_in_the_order_of_bytes(void **state
     put("c/\xC3\xA9.txt", "6");
     put("c/~.txt", "7");
     expect_names(LIST("c"), LIST("B.txt", "a-b.txt", "a.txt", "a/z.txt", "b/x.txt", "~.txt", "\xC3\xA9.txt"));
-    expect_names(LIST("c/"), LIST("B.txt", "a-b.txt", "a.txt", "a/z.txt", "b/x.txt", "~.txt", "\xC3\xA9.txt"));
+    expect_names(LIST("c/"),
+                 LIST("B.txt", "a-b.txt", "a.txt", "a/z.txt", "b/x.txt", "~.txt", "\xC3\xA9.txt"));
     expect_names(LIST("./c/../c//a"), LIST("z.txt"));
 }
 
@@ -236,7 +237,8 @@ static void test_plain_and_packed_source_of_one_name_are_refused(void **state)
     put("c/x.jsonl.gz", "x");
     put("c/y.jsonl", "x");
     expect_refused(LIST("c"), DH_USAGE, "c/x.jsonl and ", "c/x.jsonl.gz would both be source \"x.jsonl\"");
-    expect_refused(LIST("c/x.jsonl.gz", "c/x.jsonl"), DH_USAGE, "would both be source", "leave one of them out");
+    expect_refused(LIST("c/x.jsonl.gz", "c/x.jsonl"), DH_USAGE, "would both be source",
+                   "leave one of them out");
 }
 
 static void test_a_file_given_twice_is_read_once(void **state)
@@ -339,7 +341,8 @@ typedef struct covered {
     unsigned whole, ranges;
 } covered;
 
-static const dh_plan *make_plan(dh_buffer *block, const char *const *input, dh_format format, uint64_t segment)
+static const dh_plan *make_plan(dh_buffer *block, const char *const *input, dh_format format,
+                                uint64_t segment)
 {
     const dh_plan_options options = {.format = format, .segment_size = segment};
     size_t count = 0;
@@ -469,12 +472,12 @@ static void test_kinds_of_work(void **state)
     (void)state;
     enter("kinds");
     const size_t segment = DH_CONTENT_BLOCK;
-    put_size("a.jsonl", "{}", segment - 1);     /* small */
-    put_size("b.jsonl", "{}", segment);         /* one range */
-    put_size("c.jsonl", "{}", segment + 1);     /* two ranges */
-    put_size("d.jsonl", "{}", 2 * segment);     /* two ranges */
+    put_size("a.jsonl", "{}", segment - 1);       /* small */
+    put_size("b.jsonl", "{}", segment);           /* one range */
+    put_size("c.jsonl", "{}", segment + 1);       /* two ranges */
+    put_size("d.jsonl", "{}", 2 * segment);       /* two ranges */
     put_size("e.jsonl", "\x1F\x8B\x08", segment); /* whole: packed, whatever its name */
-    put_size("f.txt", "x", 3 * segment);        /* whole: one document */
+    put_size("f.txt", "x", 3 * segment);          /* whole: one document */
     dh_buffer block = {0};
     const dh_plan *plan = make_plan(&block, LIST("."), DH_FORMAT_AUTO, segment);
     static const struct {

@@ -66,8 +66,8 @@ static void take(reading *all, const dh_record *record)
 }
 
 /* Appends the records of a range to *all and gives what the reader counted. */
-static dh_source_facts read_range(dh_record_reader *reader, const char *path, const char *name, uint64_t begin,
-                                  uint64_t end, reading *all)
+static dh_source_facts read_range(dh_record_reader *reader, const char *path, const char *name,
+                                  uint64_t begin, uint64_t end, reading *all)
 {
     assert_ok(dh_record_reader_open(reader, path, name, begin, end));
     dh_record record;
@@ -144,7 +144,8 @@ static size_t pack_bzip2(const void *bytes, size_t size, uint8_t *out, size_t ro
 {
     unsigned packed = (unsigned)room;
     assert_int_equal(
-        BZ2_bzBuffToBuffCompress((char *)out, &packed, (char *)(uintptr_t)bytes, (unsigned)size, 9, 0, 0), BZ_OK);
+        BZ2_bzBuffToBuffCompress((char *)out, &packed, (char *)(uintptr_t)bytes, (unsigned)size, 9, 0, 0),
+        BZ_OK);
     return packed;
 }
 #endif
@@ -180,10 +181,11 @@ static void test_every_reason_has_a_name_and_a_description(void **state)
 static void test_format_goes_by_the_name_less_its_compression(void **state)
 {
     (void)state;
-    static const char *const jsonl[] = {"a.jsonl", "a.ndjson", "a.json", "A.JSONL", "a.jsonl.gz", "a.json.ZST",
-                                        "d/a.jsonl.bz2", "a.jsonl.xz", "a.txt.jsonl", ".jsonl"};
-    static const char *const text[] = {"a.txt", "a", "", "jsonl", "a.jsonl.txt", "a.jsonlx", "a.gz", "a.jsonl/x",
-                                       "a.jsonl.gz.gz", "a.jsonl.tar"};
+    static const char *const jsonl[] = {"a.jsonl",     "a.ndjson",   "a.json",        "A.JSONL",
+                                        "a.jsonl.gz",  "a.json.ZST", "d/a.jsonl.bz2", "a.jsonl.xz",
+                                        "a.txt.jsonl", ".jsonl"};
+    static const char *const text[] = {"a.txt",    "a",    "",          "jsonl",         "a.jsonl.txt",
+                                       "a.jsonlx", "a.gz", "a.jsonl/x", "a.jsonl.gz.gz", "a.jsonl.tar"};
     for (size_t i = 0; i < COUNT(jsonl); i++) {
         assert_int_equal(dh_format_of_name(jsonl[i]), DH_FORMAT_JSONL);
     }
@@ -193,9 +195,9 @@ static void test_format_goes_by_the_name_less_its_compression(void **state)
     static const struct {
         const char *name;
         size_t size;
-    } cut[] = {{"a.gz", 1},  {"a.gzip", 1}, {"a.zst", 1},  {"a.zstd", 1}, {"a.bz2", 1}, {"a.xz", 1},
-               {"a.GZ", 1},  {".gz", 3},    {"d/.gz", 5},  {"gz", 2},     {"a.gzz", 5}, {"", 0},
-               {"a.gz.gz", 4}, {"a", 1}};
+    } cut[] = {{"a.gz", 1},  {"a.gzip", 1}, {"a.zst", 1},   {"a.zstd", 1}, {"a.bz2", 1},
+               {"a.xz", 1},  {"a.GZ", 1},   {".gz", 3},     {"d/.gz", 5},  {"gz", 2},
+               {"a.gzz", 5}, {"", 0},       {"a.gz.gz", 4}, {"a", 1}};
     for (size_t i = 0; i < COUNT(cut); i++) {
         assert_int_equal(dh_name_without_compression(cut[i].name), cut[i].size);
     }
@@ -206,7 +208,8 @@ static void test_format_goes_by_the_name_less_its_compression(void **state)
 static void test_lines_of_jsonl(void **state)
 {
     (void)state;
-    const reading all = read_text("a.jsonl", "{\"text\":\"one\"}\n\n  \t\r\n{\"text\":\"two\"}\r\n{\"text\":\"\"}");
+    const reading all =
+        read_text("a.jsonl", "{\"text\":\"one\"}\n\n  \t\r\n{\"text\":\"two\"}\r\n{\"text\":\"\"}");
     assert_int_equal(all.count, 3);
     expect_record(&all, 0, DH_REASON_NONE, 0, 15);
     expect_record(&all, 1, DH_REASON_NONE, 21, 16);
@@ -285,7 +288,8 @@ static void test_reasons_of_lines(void **state)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[256];
-        const int size = snprintf(text, sizeof text, "{\"text\":\"before\"}\n%s\n{\"text\":\"after\"}\n", cases[i].line);
+        const int size =
+            snprintf(text, sizeof text, "{\"text\":\"before\"}\n%s\n{\"text\":\"after\"}\n", cases[i].line);
         const reading all = read_bytes("reasons.jsonl", text, (size_t)size);
         assert_int_equal(all.count, 3);
         expect_record(&all, 0, DH_REASON_NONE, 0, 18);
@@ -298,7 +302,8 @@ static void test_reasons_of_lines(void **state)
 static void test_too_deep(void **state)
 {
     (void)state;
-    for (int depth = DH_JSON_DEPTH_MAX - 1; depth <= DH_JSON_DEPTH_MAX; depth++) { /* and the object around it */
+    for (int depth = DH_JSON_DEPTH_MAX - 1; depth <= DH_JSON_DEPTH_MAX;
+         depth++) { /* and the object around it */
         dh_buffer text = {0};
         assert_ok(dh_buffer_printf(&text, "{\"text\":\"x\",\"a\":"));
         for (int d = 0; d < depth; d++) {
@@ -310,7 +315,8 @@ static void test_too_deep(void **state)
         assert_ok(dh_buffer_append(&text, "}", 1));
         const reading all = read_bytes("deep.jsonl", text.data, text.size);
         assert_int_equal(all.count, 1);
-        expect_record(&all, 0, depth < DH_JSON_DEPTH_MAX ? DH_REASON_NONE : DH_REASON_JSON_TOO_DEEP, 0, text.size);
+        expect_record(&all, 0, depth < DH_JSON_DEPTH_MAX ? DH_REASON_NONE : DH_REASON_JSON_TOO_DEEP, 0,
+                      text.size);
         free(all.record);
         dh_buffer_free(&text);
     }
@@ -329,7 +335,8 @@ static void test_nul_padding(void **state)
     free(all.record);
 }
 
-/* record_max is of the line without its end; longer ones are counted and not held, whatever the window has. */
+/* record_max is of the line without its end; longer ones are counted and not held, whatever the window has.
+ */
 static void test_longest_record(void **state)
 {
     (void)state;
@@ -461,7 +468,8 @@ static void test_sources_that_cannot_be_opened(void **state)
     (void)state;
     dh_record_reader *reader = reader_of(DH_FORMAT_AUTO, 1000);
     support_capture_begin();
-    const dh_status missing = dh_record_reader_open(reader, support_path("missing.jsonl"), "m.jsonl", 0, UINT64_MAX);
+    const dh_status missing =
+        dh_record_reader_open(reader, support_path("missing.jsonl"), "m.jsonl", 0, UINT64_MAX);
     const dh_status folder = dh_record_reader_open(reader, support_folder, "folder", 0, UINT64_MAX);
     (void)support_capture_end();
     assert_int_equal(missing, DH_IO);
@@ -538,7 +546,8 @@ static void test_a_bad_last_line_of_an_intact_source_is_no_damage(void **state)
     (void)state;
     static const char text[] = "{\"text\":\"x\"}\n{\"text\":\"";
     for (size_t p = 0; p < COUNT(packers); p++) {
-        const reading all = read_bytes("x.jsonl", packed, packers[p](text, sizeof text - 1, packed, sizeof packed));
+        const reading all =
+            read_bytes("x.jsonl", packed, packers[p](text, sizeof text - 1, packed, sizeof packed));
         assert_int_equal(all.count, 2);
         expect_record(&all, 1, DH_REASON_JSON_SYNTAX, 13, 9);
         free(all.record);
@@ -573,7 +582,8 @@ static void test_other_damages_of_a_source(void **state)
     assert_int_equal(all.count, 1);
     expect_record(&all, 0, DH_REASON_SOURCE_UNSUPPORTED, 0, 0);
     free(all.record);
-    all = read_bytes("x.jsonl.gz", "\x1F\x8B\x08\x00\0\0\0\0\0\3\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 20);
+    all =
+        read_bytes("x.jsonl.gz", "\x1F\x8B\x08\x00\0\0\0\0\0\3\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 20);
     assert_int_equal(all.count, 1);
     expect_record(&all, 0, DH_REASON_SOURCE_CORRUPT, 0, 0);
     free(all.record);
@@ -594,7 +604,8 @@ static void test_a_zstd_window_above_the_limit(void **state)
     assert_int_equal(ZSTD_compressStream2(context, &out, &in, ZSTD_e_end), 0);
     (void)ZSTD_freeCCtx(context);
     const char *path = support_write("window.jsonl.zst", packed, out.pos);
-    const dh_record_options options = {.paths = paths, .record_max = 1 << 20, .limits = {.zstd_window_max = 1 << 16}};
+    const dh_record_options options = {
+        .paths = paths, .record_max = 1 << 20, .limits = {.zstd_window_max = 1 << 16}};
     dh_record_reader *reader = NULL;
     assert_ok(dh_record_reader_create(&options, &reader));
     const reading all = read_all(reader, path, "window.jsonl");
@@ -630,7 +641,8 @@ static dh_buffer random_file(size_t size_max, size_t line_max)
 {
     dh_buffer text = {0};
     static const char *const end[] = {"\n", "\r\n"};
-    static const char *const other[] = {"", "  ", "\t", "oops", "[]", "{}", "{\"text\":1}", "\0", "{\"text\":\"cut"};
+    static const char *const other[] = {"",   "  ",           "\t", "oops",           "[]",
+                                        "{}", "{\"text\":1}", "\0", "{\"text\":\"cut"};
     const size_t size = (size_t)support_random_below(size_max);
     if (support_random_below(3) == 0) {
         assert_ok(dh_buffer_append(&text, "\xEF\xBB\xBF", 3));
@@ -641,7 +653,8 @@ static dh_buffer random_file(size_t size_max, size_t line_max)
             assert_ok(dh_buffer_append(&text, other[sort], sort == 7 ? 1 : strlen(other[sort])));
         } else {
             const size_t length = (size_t)support_random_below(sort == 20 ? line_max : 2000);
-            assert_ok(dh_buffer_printf(&text, "{\"id\":%llu,\"text\":\"", (unsigned long long)support_random()));
+            assert_ok(
+                dh_buffer_printf(&text, "{\"id\":%llu,\"text\":\"", (unsigned long long)support_random()));
             assert_ok(dh_buffer_reserve(&text, length));
             memset(text.data + text.size, (int)('a' + length % 26), length);
             text.size += length;
@@ -757,7 +770,8 @@ static void expect_ranges_add_up(dh_record_reader *reader, const char *path, uin
         add_facts(&parts.facts, &facts);
     }
     for (size_t i = 0; i < whole->count && whole->record[i].kind == DH_RECORD_DAMAGE; i++) {
-        parts.record[i].offset = whole->record[i].offset; /* of UTF-16: told by the first range, with its bytes */
+        parts.record[i].offset =
+            whole->record[i].offset; /* of UTF-16: told by the first range, with its bytes */
     }
     expect_same_records(whole, &parts);
     expect_same_facts(&whole->facts, &parts.facts);
@@ -793,7 +807,8 @@ static void test_ranges_of_random_files_add_up_to_the_file(void **state)
     }
 }
 
-/* One record ends exactly at a boundary, a byte before and behind it; with and without CR; also blank ones. */
+/* One record ends exactly at a boundary, a byte before and behind it; with and without CR; also blank ones.
+ */
 static void test_lines_that_end_at_a_boundary(void **state)
 {
     (void)state;
@@ -809,7 +824,8 @@ static void test_lines_that_end_at_a_boundary(void **state)
             }
             assert_ok(dh_buffer_printf(&text, "%s", end));
             assert_int_equal(text.size, boundary);
-            static const char *const rest[] = {"", "{\"text\":\"c\"}\n{\"text\":\"d\"}", "\n\n\n{\"text\":\"e\"}\n"};
+            static const char *const rest[] = {"", "{\"text\":\"c\"}\n{\"text\":\"d\"}",
+                                               "\n\n\n{\"text\":\"e\"}\n"};
             assert_ok(dh_buffer_printf(&text, "%s", rest[sort / 2]));
             expect_every_cut_is_the_same(reader, &text, true);
             dh_buffer_free(&text);
