@@ -14,14 +14,14 @@
 
 enum { ROUNDS = 9, BATCH_BYTES = 1 << 20 };
 
-typedef struct bench {
+typedef struct bench_state {
     dh_settings settings;
     dh_buffer text;
     dh_token_sink sink;
     uint64_t *text_offset, *token_offset, *hit_offset;
     uint16_t *lexicon;
     uint32_t documents;
-} bench;
+} bench_state;
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -31,7 +31,7 @@ static int compare_doubles(const void *a, const void *b)
 }
 
 /* Cuts the text at about size bytes, between code points, and tokenises the parts. */
-static dh_status cut(bench *bench, uint64_t size, uint16_t lexicon)
+static dh_status cut(bench_state *bench, uint64_t size, uint16_t lexicon)
 {
     dh_tokenizer *tokenizer = NULL;
     DH_TRY(dh_tokenizer_create(DH_TOKENS_UNICODE, dh_lexicons_prefixes(bench->settings.lexicons, lexicon),
@@ -62,7 +62,7 @@ static dh_status cut(bench *bench, uint64_t size, uint16_t lexicon)
 }
 
 /* All documents once, in batches as the program makes them. */
-static double run_once(bench *bench, const dh_active_job *job, void *const *column)
+static double run_once(bench_state *bench, const dh_active_job *job, void *const *column)
 {
     const double start = dh_seconds();
     for (uint32_t first = 0; first < bench->documents;) {
@@ -88,7 +88,7 @@ static double run_once(bench *bench, const dh_active_job *job, void *const *colu
     return dh_seconds() - start;
 }
 
-static dh_status measure(bench *bench, uint64_t size, uint16_t lexicon)
+static dh_status measure(bench_state *bench, uint64_t size, uint16_t lexicon)
 {
     DH_TRY(cut(bench, size, lexicon));
     for (uint32_t j = 0; j < bench->settings.job_count; j++) {
@@ -122,7 +122,7 @@ static dh_status run(const char *path, const char *language)
     char jobs[] = "-jprofile,digest";
     char *argv[] = {program, command, jobs, NULL};
     dh_options options = {0};
-    bench bench = {.sink = {.token_limit = UINT32_MAX - 1}};
+    bench_state bench = {.sink = {.token_limit = UINT32_MAX - 1}};
     DH_TRY(dh_options_resolve(3, argv, &options));
     DH_TRY(dh_settings_resolve(&options, &bench.settings));
     DH_TRY(dh_file_read_all(path, UINT64_MAX, &bench.text));

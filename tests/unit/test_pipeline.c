@@ -668,7 +668,6 @@ static void test_a_chunk_has_at_most_8192_sources(void **state)
     }
 }
 
-static void test_an_error_of_the_taker_ends_the_run(void **state);
 static dh_status refuse_chunk(void *context, dh_chunk *chunk)
 {
     (void)chunk;
@@ -697,8 +696,35 @@ static void test_an_error_of_the_taker_ends_the_run(void **state)
     dh_options_free(&options);
 }
 
-/* verify reads one document again: its columns are those of the run. */
-static void test_one_document_again(void **state)
+/* verify reads some documents again: their columns are those of the run. */
+static collected *pick(const dh_settings *settings, const char *path, const uint64_t *offset, uint64_t count,
+                       uint64_t expected)
+{
+    collected *some = calloc(1, sizeof *some);
+    assert_non_null(some);
+    uint64_t found = 99;
+    dh_pipeline *pipeline = NULL;
+    assert_ok(dh_pipeline_create(settings, take_chunk, some, &pipeline));
+    assert_ok(dh_pipeline_pick(pipeline, 0, path, path, offset, count, &found));
+    assert_int_equal(found, expected);
+    assert_int_equal(some->rows, expected);
+    dh_pipeline_free(pipeline);
+    return some;
+}
+
+static void expect_same_row(const dh_schema *schema, const collected *a, size_t row, const collected *b,
+                            size_t other)
+{
+    for (uint32_t c = 0; c < schema->column_count; c++) {
+        const size_t size = schema->row_size[c];
+        if (c != DH_ENGINE_ID_END) {
+            assert_memory_equal(a->column[c].data + row * size, b->column[c].data + other * size, size);
+        }
+    }
+    assert_string_equal(id_of(a, row), id_of(b, other));
+}
+
+static void test_documents_are_picked_by_their_offsets(void **state)
 {
     (void)state;
     dh_options options;
@@ -707,27 +733,26 @@ static void test_one_document_again(void **state)
     dh_buffer text = random_corpus(60, 5000);
     const char *path = support_write("again.jsonl", text.data, text.size);
     collected *all = process(&settings, &path, 1);
+    const uint64_t *offset = COLUMN(all, uint64_t, DH_ENGINE_OFFSET);
     for (size_t row = 0; row < all->rows; row++) {
-        collected *one = calloc(1, sizeof *one);
-        assert_non_null(one);
-        dh_pipeline *pipeline = NULL;
-        assert_ok(dh_pipeline_create(&settings, take_chunk, one, &pipeline));
-        assert_ok(dh_pipeline_one(pipeline, 0, path, path, COLUMN(all, uint64_t, DH_ENGINE_OFFSET)[row]));
-        assert_int_equal(
-            dh_pipeline_one(pipeline, 0, path, path, COLUMN(all, uint64_t, DH_ENGINE_OFFSET)[row] + 1),
-            DH_END);
-        assert_int_equal(dh_pipeline_one(pipeline, 0, path, path, text.size), DH_END);
-        assert_int_equal(one->rows, 1);
-        for (uint32_t c = 0; c < settings.schema.column_count; c++) {
-            if (c != DH_ENGINE_ID_END) {
-                const size_t size = settings.schema.row_size[c];
-                assert_memory_equal(one->column[c].data, all->column[c].data + row * size, size);
-            }
-        }
-        assert_string_equal(id_of(one, 0), id_of(all, row));
-        dh_pipeline_free(pipeline);
+        collected *one = pick(&settings, path, offset + row, 1, 1);
+        expect_same_row(&settings.schema, all, row, one, 0);
         free_collected(one);
     }
+    /* every third one, with offsets between them at which no record begins, and one behind the end */
+    uint64_t wanted[100];
+    uint64_t count = 0;
+    for (size_t row = 0; row < all->rows; row += 3) {
+        wanted[count++] = offset[row];
+        wanted[count++] = offset[row] + 1;
+    }
+    wanted[count++] = text.size;
+    collected *some = pick(&settings, path, wanted, count, (all->rows + 2) / 3);
+    for (size_t row = 0; row < some->rows; row++) {
+        expect_same_row(&settings.schema, all, 3 * row, some, row);
+    }
+    free_collected(some);
+    free_collected(pick(&settings, path, wanted, 0, 0));
     free_collected(all);
     dh_buffer_free(&text);
     dh_settings_free(&settings);
@@ -840,7 +865,7 @@ int main(void)
         cmocka_unit_test(test_bad_records_are_split_over_chunks),
         cmocka_unit_test(test_a_chunk_has_at_most_8192_sources),
         cmocka_unit_test(test_an_error_of_the_taker_ends_the_run),
-        cmocka_unit_test(test_one_document_again),
+        cmocka_unit_test(test_documents_are_picked_by_their_offsets),
         cmocka_unit_test(test_bad_settings_are_told),
         cmocka_unit_test(test_the_schema_has_every_job_s_columns),
         cmocka_unit_test(test_the_config_of_the_result),
