@@ -13,7 +13,7 @@
 typedef struct dh_prefix_hit {
     uint32_t token;   /* index of the token in its document */
     uint32_t lexicon; /* index of the lexicon */
-    uint64_t hash;    /* XXH3-64, seed 1, of the prefix: never the hash of a token */
+    uint64_t hash;    /* XXH3-64, seed 0, of the prefix and an asterisk: no token has one */
 } dh_prefix_hit;
 
 enum { DH_NO_LEXICON = 0xFFFF };

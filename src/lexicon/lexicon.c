@@ -315,7 +315,7 @@ dh_status dh_lexicon_add_term(dh_lexicons *lexicons, const dh_lexicon_line *at, 
     const bool is_prefix = size > 1 && text[size - 1] == '*';
     entry_tokens entry;
     DH_TRY(entry_tokenize(lexicons, at, text, is_prefix ? size - 1 : size, &entry));
-    *tokens = entry.written;
+    *tokens = entry.written > entry.count ? entry.written : entry.count;
     if (loses_words(lexicons, &entry) || entry.count == 0) {
         return DH_OK;
     }

@@ -361,6 +361,9 @@ dh_status dh_h5_text(dh_h5 *h5, const char *path, const char *text, size_t size,
     if (status == DH_OK) {
         status = attribute_text(h5, dataset, path, "description", description);
     }
+    if (status == DH_OK) {
+        status = attribute_text(h5, dataset, path, "unit", "1");
+    }
     if (dataset >= 0) {
         (void)H5Dclose(dataset);
     }

@@ -290,6 +290,11 @@ static dh_status name_file(dh_found_file *file)
     dh_buffer name = {0};
     uint64_t replaced = 0;
     dh_status status = dh_utf8_repair((const uint8_t *)relative, size, &name, &replaced);
+    for (size_t i = 0; i < name.size; i++) { /* a line end in a name would break lists and tables */
+        if (name.data[i] < 0x20 || name.data[i] == 0x7F) {
+            name.data[i] = '_';
+        }
+    }
     if (status == DH_OK) {
         status = dh_buffer_append(&name, "", 1);
     }

@@ -188,12 +188,12 @@ static inline uint64_t copy_plain_sse2(const uint8_t *from, uint8_t *to)
 {
     __m128i bytes[4];
     uint64_t mask = 0;
-    for (unsigned i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         bytes[i] = load_sse2(from + 16 * i);
-        mask |= mask_sse2(_mm_cmpeq_epi8(bytes[i], _mm_set1_epi8('\\')), 16 * i);
+        mask |= mask_sse2(_mm_cmpeq_epi8(bytes[i], _mm_set1_epi8('\\')), (unsigned)(16 * i));
     }
     if (mask == 0) {
-        for (unsigned i = 0; i < 4; i++) {
+        for (size_t i = 0; i < 4; i++) {
             _mm_storeu_si128((__m128i *)(void *)(to + 16 * i), bytes[i]);
         }
     }

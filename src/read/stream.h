@@ -27,7 +27,7 @@ const char *dh_compression_name(dh_compression compression);  /* "plain", "gzip"
 bool dh_compression_is_supported(dh_compression compression); /* in this build */
 
 /* Damage of a compressed file. The bytes decoded before it are delivered first; of several damages, the first
- * is told.After a wrong checksum, the following members and frames are read too. What comes out does
+ * is told. After a wrong checksum, the following members and frames are read too. What comes out does
  * not depend on the library that inflates, nor on the sizes of the reads, with two exceptions. ISA-L decodes
  * where zlib sees that the codes of a block are invalid: if the checksum then confirms what it decoded, the
  * member is intact; if not, the damage is told as by zlib, but what earlier reads than the one that finds it

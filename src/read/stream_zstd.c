@@ -143,7 +143,8 @@ static dh_status frame_read(zstd_state *zstd, dh_input *input, uint8_t *out, siz
         piece = zstd->wanted < input->left ? zstd->wanted : input->left;
     }
     ZSTD_inBuffer from = {input->at, piece, 0};
-    ZSTD_outBuffer to = {out, size, 0};
+    ZSTD_outBuffer to = {.size = size};
+    to.dst = out;
     const size_t code = ZSTD_decompressStream(zstd->stream, &to, &from);
     if (ZSTD_isError(code)) {
         dh_input_take(input, (ptrdiff_t)piece);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PREFIX_SEED = 1, FIRST_SLOTS = 256, FIRST_ENDS = 256 };
+enum { FIRST_SLOTS = 256, FIRST_ENDS = 256 };
 
 /* Where the first four bytes of a token, the first one lowest, are kept. */
 static inline size_t lead_of(uint32_t bytes)
@@ -186,7 +186,12 @@ dh_status dh_prefix_set_add(dh_prefix_set *set, uint32_t lexicon, const uint8_t 
     DH_TRY(grow_ends(set));
     dh_prefix_slot *slot = NULL;
     DH_TRY(make_path(set, prefix, size, &slot));
-    *hash = XXH3_64bits_withSeed(prefix, size, PREFIX_SEED);
+    /* The symbol of a prefix is the hash of the text that no token can be: one with an asterisk. (Another seed
+     * would not do: for short inputs XXH3 with one seed gives what it gives for other bytes with another.) */
+    uint8_t marked[DH_PREFIX_MAX + 1];
+    memcpy(marked, prefix, size);
+    marked[size] = '*';
+    *hash = XXH3_64bits(marked, size + 1);
     uint32_t *link = &slot->end;
     while (*link != 0 && set->end[*link].lexicon < lexicon) {
         link = &set->end[*link].next;

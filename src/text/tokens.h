@@ -32,7 +32,7 @@ void dh_prefix_set_free(dh_prefix_set *set);
 
 /* Adds the normalised prefix (UTF-8, at least 1 byte, at most 255) of a lexicon. Adding twice is one.
  * Prefixes end at code point boundaries. A token equal to the prefix is a hit, too.
- * *hash is its symbol, XXH3-64 with seed 1.
+ * *hash is its symbol, XXH3-64 of the prefix and an asterisk.
  * Errors: DH_USAGE (the size; logged), DH_NO_MEMORY (logged). */
 dh_status dh_prefix_set_add(dh_prefix_set *set, uint32_t lexicon, const uint8_t *prefix, size_t size,
                             uint64_t *hash);

@@ -4,6 +4,7 @@ Environment (set by CMake): DHATU, the program; MPIEXEC, the launcher. Python 3.
 results are read by h5py where it is there, else by `dhatu inspect --json`.
 """
 
+import atexit
 import contextlib
 import hashlib
 import json
@@ -65,9 +66,22 @@ def environment(extra=None):
         OMPI_MCA_mpi_yield_when_idle="1",
         OMPI_MCA_btl_base_warn_component_unused="0",
         TMPDIR=tempfile.gettempdir(),
+        OMPI_MCA_orte_tmpdir_base=session_folder(),
     )
     result.update(extra or {})
     return result
+
+
+def session_folder(known=[]):
+    """Open MPI's starts at the same time remove one another's folders where they share one (seen in 4.1.4: one
+    of a hundred MPI_Init fails), so each gets its own."""
+    if not known:
+        known.append(tempfile.mkdtemp(prefix="dhatu-mpi-"))
+        os.chmod(known[0], 0o777)
+        atexit.register(shutil.rmtree, known[0], True)
+    path = tempfile.mkdtemp(dir=known[0])
+    os.chmod(path, 0o777)
+    return path
 
 
 class Outcome:

@@ -490,6 +490,7 @@ class Lexicon:
         self.negators, self.function_words = set(), set()
         self.exact, self.prefix, self.continues, self.terms = {}, {}, set(), []
         self._tokenize = tokenize
+        self.left_out = 0
         text = data.decode("utf-8-sig")
         if text.lstrip().startswith("%"):
             self._read_dic(text)
@@ -500,7 +501,12 @@ class Lexicon:
             term.fixed = any(token in self.negators for token in exact_part)
 
     def _add(self, term):
-        key = tuple(self._tokenize(term.text[:-1] if term.text.endswith("*") else term.text))
+        words = term.text[:-1] if term.text.endswith("*") else term.text
+        key = tuple(self._tokenize(words))
+        # By sklearn's rule a term may lose words ("can t" is "can"): it would mean something else and is left out.
+        if len(key) < len(unicode_tokens(words)):
+            self.left_out += 1
+            return
         if not 1 <= len(key) <= 4:
             raise ValueError(f"{self.name}: {term.text!r} has {len(key)} tokens")
         if term.text.endswith("*"):

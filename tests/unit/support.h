@@ -68,7 +68,9 @@ static inline char *support_path(const char *name)
     static char paths[8][4400];
     static unsigned next;
     char *path = paths[next++ % COUNT(paths)];
-    (void)snprintf(path, sizeof paths[0], "%s%s%s", support_folder, name[0] != '\0' ? "/" : "", name);
+    const int size =
+        snprintf(path, sizeof paths[0], "%s%s%s", support_folder, name[0] != '\0' ? "/" : "", name);
+    assert_true(size > 0 && (size_t)size < sizeof paths[0]);
     return path;
 }
 

@@ -103,6 +103,9 @@ static void test_replace_is_whole_or_not_at_all(void **state)
     assert_ok(dh_file_replace(path, NULL, 0));
     expect_content(path, "", 0);
     assert_false(dh_file_exists(support_path("replaced.tmp")));
+    (void)support_write_text("replaced.tmp", "left behind by a run that was killed");
+    assert_ok(dh_file_replace(path, "new", 3));
+    expect_content(path, "new", 3);
 }
 
 static void test_a_failed_replace_leaves_nothing_behind(void **state)

@@ -463,6 +463,90 @@ static void test_a_run_without_documents_emits_as_well(void **state)
     dh_lexicons_free(lexicons);
 }
 
+/* ---- corpus-level results of the profile ------------------------------------------------------------- */
+
+/* Keeps the one array of this name. */
+typedef struct keeper {
+    dh_emitter emitter;
+    const char *name;
+    uint64_t word[64], count;
+} keeper;
+
+static dh_status keep_array(dh_emitter *emitter, const char *name, dh_type type, const uint64_t *dims,
+                            uint32_t dim_count, const void *data, const char *description, const char *unit)
+{
+    (void)description;
+    (void)unit;
+    keeper *taker = (keeper *)(void *)emitter;
+    if (strcmp(name, taker->name) == 0) {
+        assert_int_equal(dh_type_size(type), 8);
+        taker->count = 1;
+        for (uint32_t d = 0; d < dim_count; d++) {
+            taker->count *= dims[d];
+        }
+        assert_true(taker->count <= COUNT(taker->word));
+        memcpy(taker->word, data, taker->count * 8);
+    }
+    return DH_OK;
+}
+
+static void expect_array(void *job, const char *name, const uint64_t *expected, uint64_t count)
+{
+    keeper taker = {.emitter = {.array = keep_array}, .name = name};
+    assert_ok(dh_job_profile.emit(job, &taker.emitter));
+    assert_int_equal(taker.count, count);
+    for (uint64_t i = 0; i < count; i++) {
+        if (taker.word[i] != expected[i]) {
+            fail_msg("%s[%llu] is %llu", name, (unsigned long long)i, (unsigned long long)taker.word[i]);
+        }
+    }
+}
+
+enum { PROFILE_ROWS = 6 };
+
+/* Six documents over two categories; the fourth is too short for the top lists. */
+static void test_corpus_results_of_the_profile(void **state)
+{
+    (void)state;
+    dh_job_setup setup;
+    dh_lexicons *lexicons = set_up_jobs(2, &setup);
+    void *job = NULL;
+    assert_ok(dh_job_profile.create(&setup, &job));
+    static const uint32_t tokens[PROFILE_ROWS] = {100, 200, 100, 49, 50, 400};
+    static const uint32_t bytes[PROFILE_ROWS];
+    static const uint16_t language[PROFILE_ROWS] = {1, 2, 1, 1, 2, 2};
+    static const uint32_t counts[PROFILE_ROWS][4] = {{1, 0, 0, 0}, {2, 1, 0, 0}, {0, 0, 1, 1},
+                                                     {9, 0, 0, 0}, {0, 0, 0, 0}, {1, 0, 0, 0}};
+    static const uint32_t matched[PROFILE_ROWS] = {1, 3, 2, 9, 0, 1};
+    static const double ambiguity[PROFILE_ROWS] = {0.0, 0.92, 1.0, 0.0, 0.0, 0.05};
+    static const uint64_t code2[PROFILE_ROWS] = {1, 3, 3, 1, 0, 1};
+    const void *const column[] = {NULL,      counts,    NULL,  matched, NULL,
+                                  ambiguity, ambiguity, code2, code2,   code2};
+    const dh_rows rows = {
+        .first_row = 1000, .count = PROFILE_ROWS, .facts = {tokens, bytes, language}, .column = column};
+    assert_ok(dh_job_profile.accumulate(job, &rows));
+    expect_array(job, "totals", (const uint64_t[]){13, 1, 1, 1}, 4);
+    expect_array(job, "matched_tokens", (const uint64_t[]){16}, 1);
+    expect_array(job, "cooccurrence", (const uint64_t[]){5, 2, 2, 2}, 4);
+    uint64_t bins[20] = {3};
+    bins[1] = 1;
+    bins[18] = 1;
+    bins[19] = 1;
+    expect_array(job, "ambiguity_histogram", bins, 20);
+    expect_array(job, "by_language", (const uint64_t[]){10, 0, 1, 1, 3, 1, 0, 0}, 8);
+    expect_array(job, "code2_value", (const uint64_t[]){1, 3, 0}, 3);
+    expect_array(job, "code2_documents", (const uint64_t[]){3, 2, 1}, 3);
+    expect_array(job, "code2_example", (const uint64_t[]){1000, 1001, 1004}, 3);
+    /* the same density 0.01: more tokens first, then the earlier row */
+    const uint64_t none = UINT64_MAX;
+    expect_array(job, "top_row",
+                 (const uint64_t[]){1001, 1000, 1002, 1005, none, none, none, none, none, none,
+                                    1002, 1001, none, none, none, none, none, none, none, none},
+                 20);
+    dh_job_profile.free(job);
+    dh_lexicons_free(lexicons);
+}
+
 /* Sums by source of [0, n) are those of [0, m) and [m, n) together. */
 static void test_source_sums_add_up(void **state)
 {
@@ -508,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_self_tests_pass_on_the_cpu_and_see_every_fault),
         cmocka_unit_test(test_accumulators_merge_in_any_order),
         cmocka_unit_test(test_a_run_without_documents_emits_as_well),
+        cmocka_unit_test(test_corpus_results_of_the_profile),
         cmocka_unit_test(test_source_sums_add_up),
     };
     return cmocka_run_group_tests(tests, support_set_up, support_tear_down);

@@ -35,6 +35,17 @@ static void test_what_is_no_tag_is_unknown(void **state)
     assert_int_equal(dh_language_parse("fr\0x", 4), DH_LANGUAGE_UNKNOWN);
 }
 
+static void test_four_letters_are_no_language(void **state)
+{
+    (void)state;
+    for (int a = 'a'; a <= 'z'; a++) {
+        for (int d = 'a'; d <= 'z'; d++) {
+            const char tag[5] = {(char)a, 'a', 'b', (char)d, '\0'};
+            assert_int_equal(parse(tag), DH_LANGUAGE_UNKNOWN);
+        }
+    }
+}
+
 /* Nothing behind size is looked at: a tag need not end in NUL. */
 static void test_size_ends_the_tag(void **state)
 {
@@ -85,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_primary_subtag_decides),
         cmocka_unit_test(test_what_is_no_tag_is_unknown),
+        cmocka_unit_test(test_four_letters_are_no_language),
         cmocka_unit_test(test_size_ends_the_tag),
         cmocka_unit_test(test_every_code_goes_to_its_name_and_back),
         cmocka_unit_test(test_four_names_live_at_the_same_time),

@@ -50,6 +50,8 @@ static void expect_refused(const char *text, const char *line, const char *reaso
 
 /* ---- what a text matches ----------------------------------------------------------------------------- */
 
+static dh_tokenizer *tokenizer; /* of all tests */
+
 typedef struct outcome {
     uint32_t counts[2 * DH_CATEGORIES_MAX];
     uint32_t matched, tokens;
@@ -58,9 +60,8 @@ typedef struct outcome {
 /* The counts of a text with lexicon number `index`. */
 static outcome match_with(const dh_lexicons *lexicons, uint32_t index, const char *text)
 {
-    dh_tokenizer *tokenizer = NULL;
     dh_token_sink sink = {.token_limit = 1000};
-    assert_ok(dh_tokenizer_create(DH_TOKENS_UNICODE, dh_lexicons_prefixes(lexicons, index), &tokenizer));
+    dh_tokenizer_set_prefixes(tokenizer, dh_lexicons_prefixes(lexicons, index));
     assert_ok(dh_tokenize(tokenizer, (const uint8_t *)text, strlen(text), &sink));
     const dh_profile_document document = {.token = sink.token,
                                           .hit = sink.prefix_hit,
@@ -70,7 +71,6 @@ static outcome match_with(const dh_lexicons *lexicons, uint32_t index, const cha
     outcome result = {.tokens = (uint32_t)sink.token_count};
     result.matched = dh_profile_count(dh_lexicons_tables(lexicons), &document, result.counts);
     dh_token_sink_free(&sink);
-    dh_tokenizer_free(tokenizer);
     return result;
 }
 
@@ -523,16 +523,14 @@ static void test_64_lexicons_and_no_more(void **state)
 
 /* ---- the vote ---------------------------------------------------------------------------------------- */
 
-/* The language that wins among the words of a text, each of them `times` times. */
+/* The language that wins among the words of a text. */
 static uint16_t vote(const dh_lexicons *lexicons, const char *text)
 {
-    dh_tokenizer *tokenizer = NULL;
     dh_token_sink sink = {.token_limit = 10000};
-    assert_ok(dh_tokenizer_create(DH_TOKENS_UNICODE, NULL, &tokenizer));
+    dh_tokenizer_set_prefixes(tokenizer, NULL);
     assert_ok(dh_tokenize(tokenizer, (const uint8_t *)text, strlen(text), &sink));
     const uint16_t language = dh_lexicons_vote(lexicons, sink.token, sink.token_count);
     dh_token_sink_free(&sink);
-    dh_tokenizer_free(tokenizer);
     return language;
 }
 
@@ -624,6 +622,7 @@ static void test_a_dic(void **state)
     assert_int_equal(dh_lexicons_tables(lexicons)->denominator, 2);
     expect_match(lexicons, "good betterment in front", 4, COUNTS(3, 1, 2, 0, 0, 0));
     expect_match(lexicons, "repeat", 1, COUNTS(2, 0, 0, 0, 0, 0));
+    expect_match(lexicons, "cond", 1, COUNTS(1, 1, 0, 0, 0, 0)); /* the category without the context, 20 */
     assert_int_equal(dh_lexicons_find(lexicons, dh_language_parse("de", 2)), 0);
     dh_lexicons_free(lexicons);
 }
@@ -762,6 +761,17 @@ static void test_the_project_s_lexicons_load_for_sklearn_tokens(void **state)
     dh_lexicons_free(lexicons);
 }
 
+static int set_up(void **state)
+{
+    return dh_tokenizer_create(DH_TOKENS_UNICODE, NULL, &tokenizer) == DH_OK ? support_set_up(state) : -1;
+}
+
+static int tear_down(void **state)
+{
+    dh_tokenizer_free(tokenizer);
+    return support_tear_down(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -796,5 +806,5 @@ int main(void)
         cmocka_unit_test(test_entries_that_lose_words_by_the_token_rule_are_left_out),
         cmocka_unit_test(test_the_project_s_lexicons_load_for_sklearn_tokens),
     };
-    return cmocka_run_group_tests(tests, support_set_up, support_tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -418,7 +418,7 @@ static void test_random_lexicons_and_documents(void **state)
     static lexicon lexicons[LEXICONS];
     static corpus made;
     static results got;
-    for (unsigned turn = 0; turn < support_turns(300); turn++) {
+    for (unsigned turn = 0; turn < support_turns(150); turn++) {
         for (uint32_t l = 0; l < LEXICONS; l++) {
             random_lexicon(&lexicons[l]);
         }

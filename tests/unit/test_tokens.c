@@ -426,6 +426,15 @@ static void hashes_a_word_of_many_megabytes(void **state)
 
 /* ---- prefixes ------------------------------------------------------------------------------- */
 
+/* The hash of the prefix with an asterisk behind, which no token has. */
+static uint64_t prefix_symbol(const uint8_t *prefix, size_t size)
+{
+    uint8_t marked[256];
+    memcpy(marked, prefix, size);
+    marked[size] = '*';
+    return XXH3_64bits(marked, size + 1);
+}
+
 typedef struct naive_prefix {
     uint32_t lexicon;
     size_t size;
@@ -459,7 +468,7 @@ static dh_status expect_hits(void *context, const uint8_t *token, size_t size)
             const dh_prefix_hit *hit = &search->found->prefix_hit[search->next++];
             assert_int_equal(hit->token, search->token);
             assert_int_equal(hit->lexicon, lexicon);
-            assert_true(hit->hash == XXH3_64bits_withSeed(token, length, 1));
+            assert_true(hit->hash == prefix_symbol(token, length));
         }
     }
     search->token++;
@@ -522,7 +531,7 @@ static void finds_prefixes_as_a_naive_search(void **state)
             for (int twice = 0; twice < 2; twice++) {
                 assert_int_equal(
                     dh_prefix_set_add(set, prefix[i].lexicon, prefix[i].bytes, prefix[i].size, &hash), DH_OK);
-                assert_true(hash == XXH3_64bits_withSeed(prefix[i].bytes, prefix[i].size, 1));
+                assert_true(hash == prefix_symbol(prefix[i].bytes, prefix[i].size));
             }
         }
         compare_prefix_hits(set, prefix, count);
