@@ -75,7 +75,7 @@ typedef struct dh_profile_out {
     double *ambiguity; /* n: entropy(profile) / ln(K), in [0, 1] */
     double *variance;  /* n: population variance of the profile */
     uint64_t *code2;   /* n: presence digits, K <= 63 */
-    uint64_t *code3;   /* n: sign digits, K <= 40 */
+    uint64_t *code3;   /* n: sign digits, K <= 39 */
     uint64_t *code5;   /* n: intensity digits, K <= 27 */
 } dh_profile_out;
 

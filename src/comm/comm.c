@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "comm/comm_internal.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,30 @@ static dh_status start(dh_comm *comm)
     return split_nodes(comm);
 }
 
+/* Is this rank started by mpirun, srun or the like? */
+static bool has_launcher(void)
+{
+    static const char *const mark[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE",
+                                       "MPI_LOCALNRANKS"};
+    for (size_t i = 0; i < sizeof mark / sizeof *mark; i++) {
+        if (getenv(mark[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Programs that are started without mpirun at the same moment share a session folder in Open MPI 4, and
+ * one of some eighty finds it removed by another. So each gets one of its own. */
+static void set_session_folder(dh_comm *comm)
+{
+    const char *base = getenv("TMPDIR");
+    (void)snprintf(comm->session, sizeof comm->session, "%s/dhatu-mpi-XXXXXX", base != NULL ? base : "/tmp");
+    if (mkdtemp(comm->session) == NULL || setenv("OMPI_MCA_orte_tmpdir_base", comm->session, 0) != 0) {
+        comm->session[0] = '\0';
+    }
+}
+
 dh_status dh_comm_start(int *argc, char ***argv, dh_comm **out)
 {
     /* Where the PoCL OpenCL driver is installed, hwloc's OpenCL plug-in loads LLVM into every rank, which
@@ -70,6 +95,9 @@ dh_status dh_comm_start(int *argc, char ***argv, dh_comm **out)
     void *memory = NULL;
     DH_TRY(dh_allocate(1, sizeof(dh_comm), "the communicator", &memory));
     dh_comm *comm = memory;
+    if (!has_launcher()) {
+        set_session_folder(comm);
+    }
     if (MPI_Init(argc, argv) != MPI_SUCCESS) {
         free(comm);
         return dh_error(DH_FAILED, "MPI cannot be started");
@@ -91,6 +119,9 @@ void dh_comm_end(dh_comm *comm)
     (void)dh_mpi_check(MPI_Comm_free(&comm->node), "MPI_Comm_free");
     (void)dh_mpi_check(MPI_Comm_free(&comm->world), "MPI_Comm_free");
     (void)dh_mpi_check(MPI_Finalize(), "MPI_Finalize");
+    if (comm->session[0] != '\0') {
+        (void)rmdir(comm->session);
+    }
     free(comm);
 }
 

@@ -12,6 +12,7 @@ struct dh_comm {
     MPI_Comm leaders; /* the first rank of each node; MPI_COMM_NULL on the others */
     int rank, size, node_rank;
     char library[128];
+    char session[256]; /* folder for a start without mpirun; empty: none */
 };
 
 enum { DH_PIECE_MAX = 1 << 30 }; /* bytes of one MPI call */

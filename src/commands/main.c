@@ -4,6 +4,7 @@
 #include "dhatu_config.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,6 +96,8 @@ static dh_status run_command(dh_options *options, int argc, char **argv)
 int main(int argc, char **argv)
 {
     dh_status status = DH_OK;
+    /* A limit on file sizes is met as an error of write, with a message, and not by being killed. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (!answered(argc, argv, &status)) {
         dh_options options = {0};
         status = dh_options_resolve(argc, argv, &options);

@@ -5,6 +5,7 @@
 #include "commands/run_report.h"
 #include "dhatu_config.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -187,7 +188,9 @@ static dh_status report(run_state *run)
     uint64_t totals[1] = {run->map.stats.text_bytes};
     uint64_t memory = 0;
     DH_TRY(dh_comm_sum(run->comm, totals, 1));
-    DH_TRY(dh_run_report_write(&report, &memory));
+    if (dh_run_report_write(&report, &memory) != DH_OK && is_root(run)) {
+        dh_warning("%s is complete, but the record of the run could not be written beside it", run->output);
+    }
     const dh_quality *quality = &run->result.quality;
     uint64_t bad = 0;
     for (int reason = 1; reason < DH_REASON_COUNT; reason++) {
@@ -221,17 +224,23 @@ static dh_status report(run_state *run)
     return DH_OK;
 }
 
-/* The spills are of no use to anybody once the run is over. */
+/* The spills are of no use to anybody once the run is over, those of a killed run before it neither. */
 static void remove_spills(const run_state *run)
 {
-    dh_buffer path = {0};
-    if (run->folder != NULL && dh_spill_path(run->folder, dh_comm_rank(run->comm), &path) == DH_OK) {
-        (void)unlink((const char *)path.data);
-    }
-    dh_buffer_free(&path);
     (void)dh_comm_barrier(run->comm);
-    if (is_root(run) && run->folder_made) {
-        (void)rmdir(run->folder);
+    DIR *folder = is_root(run) ? opendir(run->folder) : NULL;
+    if (folder == NULL) {
+        return;
+    }
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        if (strncmp(entry->d_name, DH_SPILL_PREFIX, strlen(DH_SPILL_PREFIX)) == 0) {
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+        }
+    }
+    (void)closedir(folder);
+    const bool by_default = dh_options_text(run->options, DH_OPTION_CHECKPOINT) == NULL;
+    if (run->folder_made || by_default) {
+        (void)rmdir(run->folder); /* not if somebody else's files are in it */
     }
 }
 
@@ -280,7 +289,11 @@ dh_status dh_command_run(dh_options *options, int argc, char **argv)
     if (run.plan_memory != NULL) {
         remove_spills(&run);
     }
+    const dh_status broken = dh_comm_agree(run.comm, dh_h5_is_broken() ? DH_IO : DH_OK);
     free_run(&run);
+    if (broken != DH_OK) {
+        dh_comm_abort(status != DH_OK ? status : broken);
+    }
     dh_comm_end(run.comm);
     return status;
 }

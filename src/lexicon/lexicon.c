@@ -313,7 +313,7 @@ dh_status dh_lexicon_add_term(dh_lexicons *lexicons, const dh_lexicon_line *at, 
 {
     const uint32_t index = lexicons->lexicon_count - 1;
     const bool is_prefix = size > 1 && text[size - 1] == '*';
-    entry_tokens entry;
+    entry_tokens entry = {0};
     DH_TRY(entry_tokenize(lexicons, at, text, is_prefix ? size - 1 : size, &entry));
     *tokens = entry.written > entry.count ? entry.written : entry.count;
     if (loses_words(lexicons, &entry) || entry.count == 0) {
@@ -359,7 +359,7 @@ dh_status dh_lexicon_add_negator(dh_lexicons *lexicons, const dh_lexicon_line *a
                                  size_t size)
 {
     const uint32_t index = lexicons->lexicon_count - 1;
-    entry_tokens entry;
+    entry_tokens entry = {0};
     if (lexicons->lexicon[index].terms > 0) {
         return wrong(at, "negators must stand before the first term", text, size);
     }
@@ -417,7 +417,7 @@ dh_status dh_lexicon_add_function_word(dh_lexicons *lexicons, const dh_lexicon_l
 {
     const uint32_t index = lexicons->lexicon_count - 1;
     function_words *words = &lexicons->function_words;
-    entry_tokens entry;
+    entry_tokens entry = {0};
     DH_TRY(entry_tokenize(lexicons, at, text, size, &entry));
     if (loses_words(lexicons, &entry)) {
         return DH_OK;

@@ -35,6 +35,14 @@ static herr_t remember(hid_t stack, void *context)
     return H5Ewalk2(stack, H5E_WALK_UPWARD, keep_innermost, context);
 }
 
+/* HDF5 keeps a file whose close failed and comes back to it when the program ends, into freed memory. */
+static bool close_failed = false;
+
+bool dh_h5_is_broken(void)
+{
+    return close_failed;
+}
+
 static dh_status failed(const dh_h5 *h5, const char *object, const char *action)
 {
     return dh_error(DH_IO, "%s: cannot %s %s: HDF5: %s", h5->path, action, object, last_reason);
@@ -94,7 +102,11 @@ dh_status dh_h5_close(dh_h5 *h5)
     if (h5 == NULL) {
         return DH_OK;
     }
-    const dh_status status = H5Fclose(h5->file) < 0 ? failed(h5, "the file", "close") : DH_OK;
+    dh_status status = DH_OK;
+    if (H5Fclose(h5->file) < 0) {
+        close_failed = true;
+        status = failed(h5, "the file", "close");
+    }
     free(h5->path);
     free(h5);
     return status;

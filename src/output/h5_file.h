@@ -35,6 +35,10 @@ dh_status dh_h5_create(const char *path, dh_h5 **out);
 dh_status dh_h5_open(const char *path, bool writable, dh_h5 **out);
 dh_status dh_h5_close(dh_h5 *h5); /* frees in any case */
 
+/* True once a file could not be closed: HDF5 then crashes at the program's regular end, so it must be left
+ * by dh_comm_abort. */
+bool dh_h5_is_broken(void);
+
 /* A group with AnnData's encoding-type and encoding-version. "/" is the root. */
 dh_status dh_h5_group(dh_h5 *h5, const char *path, const char *encoding, const char *version);
 

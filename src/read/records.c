@@ -579,7 +579,7 @@ static dh_status finish_range(dh_record_reader *reader, dh_record *record)
     reader->damage_told = true;
     *record = (dh_record){.kind = DH_RECORD_DAMAGE,
                           .reason = reader->source_reason,
-                          .offset = reader->facts.bytes,
+                          .offset = reader->failed_source ? 0 : reader->facts.bytes,
                           .number = reader->facts.lines};
     return DH_OK;
 }

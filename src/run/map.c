@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct map_state {
@@ -30,7 +31,7 @@ typedef struct map_state {
 dh_status dh_spill_path(const char *folder, int rank, dh_buffer *out)
 {
     out->size = 0;
-    DH_TRY(dh_buffer_printf(out, "%s/spill-%06d", folder, rank));
+    DH_TRY(dh_buffer_printf(out, "%s/" DH_SPILL_PREFIX "%06d", folder, rank));
     return dh_buffer_append(out, "", 1);
 }
 
@@ -152,13 +153,29 @@ static dh_status take_chunk(void *context, dh_chunk *chunk)
     return tell(mapper);
 }
 
+/* What is read must be what was planned: a file that changes meanwhile gives a result of neither. */
+static dh_status check_unchanged(const char *path, uint64_t planned_size)
+{
+    struct stat facts;
+    if (stat(path, &facts) != 0) {
+        return dh_error(DH_IO, "%s: cannot stat: %s", path, strerror(errno));
+    }
+    if ((uint64_t)facts.st_size != planned_size) {
+        return dh_error(DH_IO, "%s: changed while it was read: it had %" PRIu64 " bytes and has %lld now",
+                        path, planned_size, (long long)facts.st_size);
+    }
+    return DH_OK;
+}
+
 static dh_status run_item(map_state *mapper)
 {
     const dh_work_item item = mapper->item;
     for (uint32_t s = item.first_source; s < item.first_source + item.source_count; s++) {
         const dh_source *source = dh_plan_source(mapper->plan, s);
-        DH_TRY(dh_pipeline_source(mapper->pipeline, s, dh_plan_string(mapper->plan, source->path),
-                                  dh_plan_string(mapper->plan, source->name), item.begin, item.end));
+        const char *path = dh_plan_string(mapper->plan, source->path);
+        DH_TRY(dh_pipeline_source(mapper->pipeline, s, path, dh_plan_string(mapper->plan, source->name),
+                                  item.begin, item.end));
+        DH_TRY(check_unchanged(path, source->size));
     }
     return dh_pipeline_finish_item(mapper->pipeline);
 }

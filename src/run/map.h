@@ -41,6 +41,9 @@ typedef struct dh_map_result {
 dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings,
                  const dh_map_options *options, dh_map_result *out);
 
+/* How the names of all spills begin. */
+#define DH_SPILL_PREFIX "spill-"
+
 /* The path of a rank's spill. */
 dh_status dh_spill_path(const char *folder, int rank, dh_buffer *out);
 

@@ -97,6 +97,9 @@ static dh_status choose_job(dh_settings *settings, const dh_job *job)
 
 static dh_status choose_jobs(dh_settings *settings, const char *names)
 {
+    if (names[0] == '\0') {
+        return dh_error(DH_USAGE, "--jobs names no job (dhatu jobs lists them)");
+    }
     DH_TRY(choose_job(settings, &dh_job_documents));
     while (*names != '\0') {
         const size_t size = strcspn(names, ",");

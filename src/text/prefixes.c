@@ -186,8 +186,9 @@ dh_status dh_prefix_set_add(dh_prefix_set *set, uint32_t lexicon, const uint8_t 
     DH_TRY(grow_ends(set));
     dh_prefix_slot *slot = NULL;
     DH_TRY(make_path(set, prefix, size, &slot));
-    /* The symbol of a prefix is the hash of the text that no token can be: one with an asterisk. (Another seed
-     * would not do: for short inputs XXH3 with one seed gives what it gives for other bytes with another.) */
+    /* The symbol of a prefix is the hash of the text that no token can be: one with an asterisk. (Another
+     * seed would not do: for short inputs XXH3 with one seed gives what it gives for other bytes with
+     * another.) */
     uint8_t marked[DH_PREFIX_MAX + 1];
     memcpy(marked, prefix, size);
     marked[size] = '*';
