@@ -60,10 +60,10 @@ static int bench(const char *path, const char *name, const dh_inflate *inflate, 
 int main(int count, char **argument)
 {
     if (count < 2) {
-        fputs("usage: bench_inflate FILE [REPEATS]\n", stderr);
+        (void)fputs("usage: bench_inflate FILE [REPEATS]\n", stderr);
         return 64;
     }
-    const int repeats = count > 2 ? atoi(argument[2]) : 5;
+    const int repeats = count > 2 ? (int)strtol(argument[2], NULL, 10) : 5;
     dh_stream *stream;
     if (dh_stream_open(argument[1], 0, NULL, &stream) != DH_OK) {
         return 1;

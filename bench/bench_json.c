@@ -75,6 +75,7 @@ static int bench(const dh_buffer *lines, int repeats)
     const char *const path[FIELDS] = {"text", "id", "lang"};
     uint8_t *scratch = malloc(lines->size + 1);
     if (scratch == NULL || dh_json_paths_create(path, FIELDS, &paths) != DH_OK) {
+        free(scratch);
         return 1;
     }
     const dh_json_strings *strings;
@@ -104,7 +105,7 @@ static int bench(const dh_buffer *lines, int repeats)
 int main(int count, char **argument)
 {
     if (count < 2) {
-        fputs("usage: bench_json FILE [REPEATS]\n", stderr);
+        (void)fputs("usage: bench_json FILE [REPEATS]\n", stderr);
         return 64;
     }
     dh_stream *stream;
@@ -124,7 +125,7 @@ int main(int count, char **argument)
         lines.size += got;
     }
     dh_stream_close(stream);
-    const int failed = bench(&lines, count > 2 ? atoi(argument[2]) : 5);
+    const int failed = bench(&lines, count > 2 ? (int)strtol(argument[2], NULL, 10) : 5);
     dh_buffer_free(&lines);
     return failed;
 }

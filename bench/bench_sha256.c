@@ -33,7 +33,7 @@ typedef struct corpus {
 static void *must(void *pointer)
 {
     if (pointer == NULL) {
-        fputs("bench_sha256: out of memory\n", stderr);
+        (void)fputs("bench_sha256: out of memory\n", stderr);
         exit(1);
     }
     return pointer;

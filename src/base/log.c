@@ -70,13 +70,12 @@ static void emit_for_rank(const char *kind, const char *color, const char *forma
     emit(prefix, "\n", format, arguments);
 }
 
-dh_status dh_error(dh_status status, const char *format, ...)
+void dh_log_error(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     emit_for_rank("error", "\033[31m", format, arguments);
     va_end(arguments);
-    return status;
 }
 
 void dh_warning(const char *format, ...)

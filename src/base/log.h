@@ -23,9 +23,13 @@ void dh_log_set_level(dh_log_level level);
 /* True when stderr is a terminal and NO_COLOR is not set: colours and redrawn lines are welcome. */
 bool dh_log_is_interactive(void);
 
-/* Prints "dhatu: error: ..." and returns status, so that a failing call can end in one line:
- *     return dh_error(DH_IO, "%s: cannot open: %s", path, strerror(errno)); */
-dh_status dh_error(dh_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints "dhatu: error: ...". */
+void dh_log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Prints an error and is its status, so that a failing call can end in one line:
+ *     return dh_error(DH_IO, "%s: cannot open: %s", path, strerror(errno));
+ * A macro, so that compilers and analysers see which status it is. */
+#define dh_error(status, ...) (dh_log_error(__VA_ARGS__), (status))
 
 /* Prints "dhatu: warning: ...". */
 void dh_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -29,12 +30,13 @@ typedef struct figure_collector {
 /* The most memory of this program. getrusage would also count the program that started it. */
 static uint64_t memory_high_water(void)
 {
-    unsigned long long kib = 0;
+    static const char key[] = "VmHWM:";
+    uint64_t kib = 0;
     char line[256];
     FILE *status = fopen("/proc/self/status", "re");
-    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
-        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1) {
-            break;
+    while (status != NULL && kib == 0 && fgets(line, sizeof line, status) != NULL) {
+        if (strncmp(line, key, strlen(key)) == 0) {
+            kib = strtoull(line + strlen(key), NULL, 10);
         }
     }
     if (status != NULL) {

@@ -510,7 +510,7 @@ static uint64_t greatest_common_divisor(uint64_t a, uint64_t b)
         a = b;
         b = rest;
     }
-    return a;
+    return a > 0 ? a : 1; /* of two zeros: there are none here */
 }
 
 /* The smallest denominator that makes weight / categories an integer for every term. */

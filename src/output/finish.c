@@ -64,6 +64,7 @@ static dh_status emit_jobs(finish_state *finisher, const dh_settings *settings)
             DH_TRY(active->job->emit(active->state, &finisher->emitter));
         }
     }
+    finisher->group = NULL;
     return DH_OK;
 }
 

@@ -287,7 +287,7 @@ static hid_t array_properties(const dh_h5_array *array)
     const hid_t create = H5Pcreate(H5P_DATASET_CREATE);
     bool done = H5Pset_obj_track_times(create, 0) >= 0 && H5Pset_fill_time(create, H5D_FILL_TIME_NEVER) >= 0;
     if (array->chunk_rows > 0 && array->dims[0] > 0) {
-        hsize_t chunk[DH_H5_DIMS_MAX];
+        hsize_t chunk[DH_H5_DIMS_MAX] = {0};
         for (uint32_t d = 0; d < array->dim_count; d++) {
             chunk[d] = array->dims[d];
         }

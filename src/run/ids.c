@@ -116,7 +116,7 @@ static dh_status send_records(dh_comm *comm, const dh_ids *ids, const void *reco
         status = dh_allocate(count, size, "messages", &ordered);
     }
     status = dh_comm_agree(comm, status);
-    if (status == DH_OK) {
+    if (status == DH_OK && sizes != NULL && ordered != NULL) {
         size_t *send_size = sizes;
         size_t *place = send_size + ranks;
         const char *record = records;

@@ -92,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(write(file, head[kind].bytes, head[kind].size) == (ssize_t)head[kind].size);
     require(write(file, data + 1, size - 1) == (ssize_t)(size - 1));
     char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     const reading strict = read_file(path, &dh_inflate_zlib, OUT_MAX);
     const reading small = read_file(path, &dh_inflate_zlib, 1 + (size_t)data[0] / 8);
     require_same(&strict, &small, 1);

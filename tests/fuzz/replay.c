@@ -21,7 +21,7 @@ static int run_file(const char *path, size_t size)
     }
     free(data);
     if (file != NULL) {
-        fclose(file);
+        (void)fclose(file);
     }
     return failed;
 }

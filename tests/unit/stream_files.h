@@ -333,12 +333,12 @@ static inline int set_up(void **state)
     isal_alone.is_lenient = false;
 #endif
     const char *parent = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/dhatu-test-stream-XXXXXX", parent != NULL ? parent : "/tmp");
+    (void)snprintf(folder, sizeof folder, "%s/dhatu-test-stream-XXXXXX", parent != NULL ? parent : "/tmp");
     if (mkdtemp(folder) == NULL) {
         return -1;
     }
     seed = 1;
-    snprintf(file_path, sizeof file_path, "%s/file", folder);
+    (void)snprintf(file_path, sizeof file_path, "%s/file", folder);
     return 0;
 }
 

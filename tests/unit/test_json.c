@@ -410,13 +410,13 @@ static void expect_fields(const char *const *path, size_t count, const char *lin
             DH_JSON_OK);
         for (size_t i = 0; i < count; i++) {
             char found[256];
-            snprintf(found, sizeof found, "%c%.*s", "-zbnsoa"[value[i].kind], (int)value[i].size,
-                     value[i].text != NULL ? (const char *)value[i].text : "");
+            (void)snprintf(found, sizeof found, "%c%.*s", "-zbnsoa"[value[i].kind], (int)value[i].size,
+                           value[i].text != NULL ? (const char *)value[i].text : "");
             if (strcmp(found, expected[i]) != 0) {
                 fail_msg("%s of %s: %s instead of %s", path[i] != NULL ? path[i] : "NULL", line, found,
                          expected[i]);
             }
-            assert_int_equal(value[i].has_escapes, value[i].kind == DH_JSON_STRING &&
+            assert_int_equal(value[i].has_escapes, value[i].kind == DH_JSON_STRING && value[i].text != NULL &&
                                                        memchr(value[i].text, '\\', value[i].size) != NULL);
         }
     }

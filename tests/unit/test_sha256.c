@@ -63,7 +63,7 @@ static uint32_t plain_rotate(uint32_t x, int n)
 
 static void plain_block(uint32_t h[8], const uint8_t *block)
 {
-    uint32_t w[64], v[8];
+    uint32_t w[64] = {0}, v[8];
     for (int t = 0; t < 64; t++) {
         if (t < 16) {
             w[t] = (uint32_t)block[4 * t] << 24 | (uint32_t)block[4 * t + 1] << 16 |
@@ -225,7 +225,7 @@ static void digest_is(const uint8_t *digest, const char *hex)
 {
     char got[65];
     for (int i = 0; i < 32; i++) {
-        snprintf(got + 2 * i, 3, "%02x", digest[i]);
+        (void)snprintf(got + 2 * i, 3, "%02x", digest[i]);
     }
     assert_string_equal(got, hex);
 }

@@ -31,7 +31,7 @@ static uint32_t random_below(uint32_t limit)
     random_state ^= random_state << 13;
     random_state ^= random_state >> 7;
     random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 33) % limit;
+    return limit > 0 ? (uint32_t)(random_state >> 33) % limit : 0;
 }
 
 /* ---- tokens as text: one a line ------------------------------------------------------------- */
