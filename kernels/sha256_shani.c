@@ -328,7 +328,9 @@ SHANI static void chunk_hash(const dh_sha256_plan *plan, const stream_chunk *chu
         if (dh_sha256_core_block_count(text_size + walk.group[0].prefix_size) <= block) {
             ended = walk.group[1].first - chunk->first;
         }
-        rounds_copy[task_count][chunk->count - ended](stream + ended, schedule + ended, walk.task, count);
+        /* A chunk has streams that have not ended, so the entry is there. */
+        rounds_copy[task_count][chunk->count - ended](/* NOLINT(clang-analyzer-core.CallAndMessage) */
+                                                      stream + ended, schedule + ended, walk.task, count);
         if (block == 0) {
             for (uint32_t i = 0; i < chunk->count; i++) {
                 schedule[i] = &walk.schedule[plan->group_of[chunk->first + i] - chunk->group];

@@ -552,8 +552,11 @@ static dh_status fill_terms(dh_lexicons *lexicons, uint32_t denominator)
     uint32_t offset = 0;
     for (uint32_t t = 0; t < lexicons->term_count; t++) {
         const dh_term *term = &lexicons->term[t];
-        const uint64_t units =
-            (uint64_t)term->weight * denominator / ((uint64_t)DH_WEIGHT_SCALE * term->category_count);
+        const uint64_t below = (uint64_t)DH_WEIGHT_SCALE * term->category_count;
+        if (below == 0) {
+            return dh_error(DH_INTERNAL, "term %u of the lexicons has no category", t);
+        }
+        const uint64_t units = (uint64_t)term->weight * denominator / below;
         if (units > DH_UNITS_MAX) {
             return dh_error(DH_USAGE, "a weight times the lexicons' common denominator %u is above %d",
                             denominator, DH_UNITS_MAX);
