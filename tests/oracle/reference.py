@@ -439,7 +439,7 @@ def read_corpus(folder, options):
     corpus.sources.sort(key=lambda source: source.name.encode())
     for source in corpus.sources:
         if source.data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            document = Document(source, None, len(source.data), 0)
+            document = Document(source, None, 0, 0)
             document.reason = "source_utf16"
             corpus.bad.append(document)
         elif _is_jsonl(source.name, options):

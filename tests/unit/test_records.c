@@ -432,14 +432,14 @@ static void test_utf16_is_refused_as_a_whole(void **state)
         memcpy(bytes + 2, "{\0}\0\n\0", 6);
         reading all = read_bytes(name[i % 2], bytes, 8);
         assert_int_equal(all.count, 1);
-        expect_record(&all, 0, DH_REASON_SOURCE_UTF16, 8, 0);
+        expect_record(&all, 0, DH_REASON_SOURCE_UTF16, 0, 0);
         assert_int_equal(all.facts.failed_bytes, 8);
         assert_int_equal(all.facts.bytes, 8);
         assert_int_equal(all.facts.lines, 0);
         free(all.record);
         all = read_bytes(name[i % 2], packed, pack_gzip(bytes, 8, packed, sizeof packed));
         assert_int_equal(all.count, 1);
-        expect_record(&all, 0, DH_REASON_SOURCE_UTF16, 8, 0);
+        expect_record(&all, 0, DH_REASON_SOURCE_UTF16, 0, 0);
         free(all.record);
     }
 }
