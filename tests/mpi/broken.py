@@ -464,8 +464,8 @@ def check_folder(checks, work, title, paths, ranks_of_all=(1, 2)):
         file.source = stem(file.name)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:  # a start is mostly waiting
         list(pool.map(lambda file: check_run(checks, f"{title}, {file.name} alone", [file], file.path,
-                                             f"{work}/alone-{file.name}.h5", 0), files))
-    shutil.rmtree(together)
+                                             f"{together}/alone-{file.name}.h5", 0), files))
+    shutil.rmtree(together)  # with the results: another folder may have files of the same names
 
 
 def check_limits(checks, work):
