@@ -156,7 +156,9 @@ static dh_status man_option(dh_buffer *out, const dh_option *option)
         DH_TRY(dh_buffer_printf(out, " \\fI%s\\fR", option->value_name));
     }
     DH_TRY(dh_buffer_append(out, "\n", 1));
-    DH_TRY(append_roff(out, option->help));
+    char sentence[1024];
+    (void)snprintf(sentence, sizeof sentence, "%s.", option->help);
+    DH_TRY(append_roff(out, sentence));
     if (option->choices != NULL) {
         DH_TRY(dh_buffer_printf(out, "One of %s.\n", option->choices));
     }
