@@ -2,6 +2,7 @@
 #include "jobs/job.h"
 
 #include "base/buffer.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -54,15 +55,6 @@ static uint32_t documents_columns(const void *state, dh_column column[DH_JOB_COL
     return 1;
 }
 
-static void write_hex(const uint8_t *digest, char *hex)
-{
-    static const char digit[] = "0123456789abcdef";
-    for (int i = 0; i < DH_SHA256_SIZE; i++) {
-        hex[2 * i] = digit[digest[i] >> 4];
-        hex[2 * i + 1] = digit[digest[i] & 15];
-    }
-}
-
 static dh_backend_status documents_vectorise(void *state, dh_backend *backend, const dh_batch *batch,
                                              void *const *column)
 {
@@ -80,7 +72,8 @@ static dh_backend_status documents_vectorise(void *state, dh_backend *backend, c
             return status;
         }
         for (uint32_t d = 0; d < window.document_count; d++) {
-            write_hex(digest + (size_t)d * DH_SHA256_SIZE, hex + (size_t)(first + d) * HEX_SIZE);
+            dh_hex_digits(digest + (size_t)d * DH_SHA256_SIZE, DH_SHA256_SIZE,
+                          hex + (size_t)(first + d) * HEX_SIZE);
         }
     }
     return DH_BACKEND_OK;

@@ -83,7 +83,6 @@ struct dh_emitter {
     /* An array under uns/dhatu/<job>/name. For DH_TEXT the last dimension is the bytes of an element. */
     dh_status (*array)(dh_emitter *emitter, const char *name, dh_type type, const uint64_t *dims,
                        uint32_t dim_count, const void *data, const char *description, const char *unit);
-    uint64_t document_count;
 };
 
 /* What a job may use when it is created. All outlive the job. */

@@ -192,12 +192,17 @@ dh_status dh_file_remove(const char *path)
     return DH_OK;
 }
 
-void dh_hex(const uint8_t *bytes, size_t size, char *hex)
+void dh_hex_digits(const uint8_t *bytes, size_t size, char *hex)
 {
     static const char digit[] = "0123456789abcdef";
     for (size_t i = 0; i < size; i++) {
         hex[2 * i] = digit[bytes[i] >> 4];
         hex[2 * i + 1] = digit[bytes[i] & 15];
     }
+}
+
+void dh_hex(const uint8_t *bytes, size_t size, char *hex)
+{
+    dh_hex_digits(bytes, size, hex);
     hex[2 * size] = '\0';
 }

@@ -30,7 +30,10 @@ dh_status dh_folder_create(const char *path);
 /* Removes a file if it is there. */
 dh_status dh_file_remove(const char *path);
 
-/* hex has room for 2 * size + 1. */
+/* Writes 2 * size digits, without a NUL, as a fixed-length column has them. */
+void dh_hex_digits(const uint8_t *bytes, size_t size, char *hex);
+
+/* The same with a NUL: hex has room for 2 * size + 1. */
 void dh_hex(const uint8_t *bytes, size_t size, char *hex);
 
 #endif

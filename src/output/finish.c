@@ -140,7 +140,7 @@ static dh_status add_missing(finish_state *finisher, const char *path)
 dh_status dh_writer_finish(dh_writer *writer, char content[2 * DH_SHA256_SIZE + 1])
 {
     finish_state finisher = {
-        .emitter = {.array = emit_array, .document_count = writer->bulk->rows},
+        .emitter = {.array = emit_array},
         .content = &writer->content,
     };
     DH_TRY(dh_h5_open(writer->options->partial, true, &finisher.h5));

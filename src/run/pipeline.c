@@ -38,8 +38,10 @@ struct dh_pipeline {
     uint16_t lexicon[BATCH_DOCUMENTS];
     dh_token_sink sink;
 
-    dh_buffer scratch;
+    dh_buffer scratch; /* a repaired text; a giant one stays in it until its batch is done */
+    dh_buffer id;      /* an id before it is checked */
     dh_pipeline_stats stats;
+    double jobs_seconds; /* of all jobs: stats.job_seconds summed up */
 };
 
 dh_status dh_pipeline_create(const dh_settings *settings, dh_chunk_taker *take, void *context,
@@ -78,6 +80,7 @@ void dh_pipeline_free(dh_pipeline *pipeline)
     dh_token_sink_free(&pipeline->sink);
     dh_buffer_free(&pipeline->text);
     dh_buffer_free(&pipeline->scratch);
+    dh_buffer_free(&pipeline->id);
     free(pipeline);
 }
 
@@ -156,7 +159,9 @@ static dh_status run_job(dh_pipeline *pipeline, uint32_t index, const dh_batch *
         status = sum_by_source(pipeline, active, &rows,
                                engine_row(pipeline, DH_ENGINE_SOURCE, pipeline->chunk->rows));
     }
-    pipeline->stats.job_seconds[index] += dh_seconds() - start;
+    const double seconds = dh_seconds() - start;
+    pipeline->stats.job_seconds[index] += seconds;
+    pipeline->jobs_seconds += seconds;
     return status;
 }
 
@@ -310,22 +315,20 @@ static dh_status take_id(dh_pipeline *pipeline, const dh_json_value *value)
     }
     const size_t start = ids->size;
     uint64_t replaced = 0;
-    dh_buffer raw = {0};
-    DH_TRY(dh_buffer_reserve(&raw, value->size));
-    raw.size = value->size;
+    dh_buffer *raw = &pipeline->id;
+    raw->size = 0;
+    DH_TRY(dh_buffer_reserve(raw, value->size));
     if (value->has_escapes) {
-        raw.size = dh_json_unescape(value, raw.data, &replaced);
+        raw->size = dh_json_unescape(value, raw->data, &replaced);
     } else {
-        memcpy(raw.data, value->text, value->size);
+        DH_TRY(dh_buffer_append(raw, value->text, value->size));
     }
-    for (size_t i = 0; i < raw.size; i++) {
-        if (raw.data[i] < 0x20 || raw.data[i] == 0x7F) {
-            raw.data[i] = ' ';
+    for (size_t i = 0; i < raw->size; i++) {
+        if (raw->data[i] < 0x20 || raw->data[i] == 0x7F) {
+            raw->data[i] = ' ';
         }
     }
-    dh_status status = dh_utf8_repair(raw.data, raw.size, ids, &replaced);
-    dh_buffer_free(&raw);
-    DH_TRY(status);
+    DH_TRY(dh_utf8_repair(raw->data, raw->size, ids, &replaced));
     const size_t size = ids->size - start;
     if (size > pipeline->settings->id_limit) {
         const uint64_t hash = XXH3_64bits(ids->data + start, size);
@@ -334,9 +337,9 @@ static dh_status take_id(dh_pipeline *pipeline, const dh_json_value *value)
             keep--;
         }
         ids->size = start + keep;
-        status = dh_buffer_printf(ids, "_%016llx", (unsigned long long)hash);
+        DH_TRY(dh_buffer_printf(ids, "_%016llx", (unsigned long long)hash));
     }
-    return status;
+    return DH_OK;
 }
 
 /* The language that the record or --lang names, else DH_LANGUAGE_UNKNOWN: there will be a vote. */
@@ -489,16 +492,10 @@ dh_status dh_pipeline_source(dh_pipeline *pipeline, uint32_t number, const char 
             break;
         }
         DH_TRY(status);
-        double jobs = 0.0;
-        for (uint32_t j = 0; j < pipeline->settings->job_count; j++) {
-            jobs -= pipeline->stats.job_seconds[j];
-        }
+        const double jobs = pipeline->jobs_seconds;
         DH_TRY(add_record(pipeline, &record));
-        for (uint32_t j = 0; j < pipeline->settings->job_count; j++) {
-            jobs += pipeline->stats.job_seconds[j];
-        }
         time = dh_seconds();
-        pipeline->stats.text_seconds += time - read - jobs;
+        pipeline->stats.text_seconds += time - read - (pipeline->jobs_seconds - jobs);
     }
     return finish_source(pipeline, begin, end);
 }
