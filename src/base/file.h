@@ -16,11 +16,29 @@ dh_status dh_file_replace(const char *path, const void *data, size_t size);
 dh_status dh_file_write_at(int file, const char *path, const void *data, size_t size, uint64_t offset);
 dh_status dh_file_read_at(int file, const char *path, void *data, size_t size, uint64_t offset);
 
-/* fsync with a message. */
+/* Writes parts that lie apart in memory back to back at offset. At most DH_FILE_PARTS_MAX. */
+enum { DH_FILE_PARTS_MAX = 512 };
+typedef struct dh_file_part {
+    const void *data;
+    size_t size;
+} dh_file_part;
+dh_status dh_file_write_parts_at(int file, const char *path, const dh_file_part *part, size_t count,
+                                 uint64_t offset);
+
+/* open with O_CLOEXEC, new files with mode 0666 less the umask. EINTR is handled. *out is the descriptor. */
+dh_status dh_file_open(const char *path, int flags, int *out);
+
+/* close with a message: some file systems tell of a failed write only then. */
+dh_status dh_file_close(int file, const char *path);
+
+/* fsync with a message. After a failure what was written is lost, and asking again would hide it: the caller
+ * must give the file up. */
 dh_status dh_file_sync(int file, const char *path);
 
 /* fsync of the folder that path is in, so that a rename in it is durable. */
 dh_status dh_file_sync_folder_of(const char *path);
+
+dh_status dh_file_rename(const char *from, const char *to);
 
 bool dh_file_exists(const char *path);
 
@@ -29,6 +47,11 @@ dh_status dh_folder_create(const char *path);
 
 /* Removes a file if it is there. */
 dh_status dh_file_remove(const char *path);
+
+/* Calls take(context, name) for each name in a folder but . and .., in no order; a file removed meanwhile is
+ * no error. Errors: DH_IO (logged), what take returns. */
+typedef dh_status dh_folder_take(void *context, const char *name);
+dh_status dh_folder_list(const char *path, dh_folder_take *take, void *context);
 
 /* Writes 2 * size digits, without a NUL, as a fixed-length column has them. */
 void dh_hex_digits(const uint8_t *bytes, size_t size, char *hex);

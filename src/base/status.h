@@ -9,6 +9,7 @@
 typedef enum dh_status {
     DH_OK = 0,
     DH_END,       /* no error: nothing more to read */
+    DH_AGAIN,     /* checkpointed: run the same command again */
     DH_FAILED,    /* a failure without a name of its own */
     DH_USAGE,     /* the command line, configuration or lexicon is wrong */
     DH_BAD_DATA,  /* more bad records than allowed */
@@ -16,10 +17,13 @@ typedef enum dh_status {
     DH_INTERNAL,  /* a fault of dhatu itself: a known answer is wrong, an invariant is broken */
     DH_NO_MEMORY, /* an allocation failed */
     DH_IO,        /* reading or writing failed: disk full, no permission, I/O error */
-    DH_AGAIN,     /* checkpointed: run the same command again */
     DH_MISMATCH,  /* the input or the options are not those of the checkpoint */
     DH_STATUS_COUNT
 } dh_status;
+
+/* Is called often in long work. DH_OK: go on. Else what the work is to end with at once (already said);
+ * DH_AGAIN when the run is to be left, or another rank has failed. */
+typedef dh_status dh_poll(void *context);
 
 /* The exit code of the program for a status (docs/operations.md). */
 int dh_status_exit_code(dh_status status);

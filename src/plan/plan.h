@@ -13,6 +13,7 @@ typedef struct dh_plan_options {
     uint64_t segment_size;      /* a multiple of DH_CONTENT_BLOCK */
     const char *exclude_prefix; /* the run's own result, in a folder that exists: it and the files that the
                                    run writes beside it are left out of folders; NULL: none */
+    const char *exclude_folder; /* the checkpoint folder, which may not exist yet; NULL: none */
 } dh_plan_options;
 
 /* One input file. Strings are offsets into the block (dh_plan_string). */
@@ -26,7 +27,8 @@ typedef struct dh_source {
 
 /* Consecutive work items that are alike. */
 typedef enum dh_work_kind {
-    DH_WORK_WHOLE = 0, /* one source, read by one rank */
+    DH_WORK_WHOLE = 0, /* one text file: one document */
+    DH_WORK_STREAM,    /* one compressed JSONL source, read by one rank, committed by segment_size bytes */
     DH_WORK_RANGES,    /* one plain JSONL source, an item for each segment_size bytes */
     DH_WORK_RUN        /* consecutive small sources, one item */
 } dh_work_kind;
@@ -52,6 +54,7 @@ typedef struct dh_plan {
 typedef struct dh_work_item {
     uint32_t first_source, source_count;
     uint64_t begin, end;
+    dh_work_kind kind;
 } dh_work_item;
 
 /* Lists the sources of inputs (files, folders, globs, @lists) and cuts them into work. Appends the block

@@ -56,6 +56,8 @@ typedef struct dh_record_options {
     const dh_json_paths *paths; /* [DH_FIELD_TEXT], [DH_FIELD_ID], [DH_FIELD_LANG] */
     uint64_t record_max;        /* bytes of a record as it lies in the source, without its line end */
     dh_stream_limits limits;
+    dh_poll *poll; /* called after each read of the file; NULL: none */
+    void *poll_context;
 } dh_record_options;
 
 enum { DH_FIELD_TEXT = 0, DH_FIELD_ID, DH_FIELD_LANG, DH_FIELD_COUNT };
@@ -96,13 +98,20 @@ typedef struct dh_record_reader dh_record_reader;
 dh_status dh_record_reader_create(const dh_record_options *options, dh_record_reader **out);
 void dh_record_reader_free(dh_record_reader *reader);
 
-/* Opens a source. name decides the format where options say AUTO. For a plain JSONL file [begin, end) is
- * the range of first bytes; else begin is 0 and end UINT64_MAX. begin is a multiple of DH_CONTENT_BLOCK, and
- * so is end unless it is the end of the file. Errors: DH_IO (logged). */
+/* Opens a source. name decides the format where options say AUTO. [begin, end) is the range of first bytes
+ * among the uncompressed ones; a compressed source is decoded from its start and what lies in front of the
+ * range is dropped (with the first dh_record_reader_next). A text source has begin 0 and end UINT64_MAX. begin is
+ * a multiple of DH_CONTENT_BLOCK, and so is end unless it is the end of the file or UINT64_MAX. Errors: DH_IO
+ * (logged). */
 dh_status dh_record_reader_open(dh_record_reader *reader, const char *path, const char *name, uint64_t begin,
                                 uint64_t end);
 
-/* DH_OK with a record, or DH_END. Errors: DH_IO, DH_NO_MEMORY (logged). */
+/* After DH_END goes on in the same source with the range [begin, end), begin at or above the last end: without
+ * opening and decoding it anew. Records, facts and errors are the same as if it had been opened with that range.
+ * For JSONL. */
+dh_status dh_record_reader_go_on(dh_record_reader *reader, uint64_t begin, uint64_t end);
+
+/* DH_OK with a record, or DH_END (of the range). Errors: DH_IO, DH_NO_MEMORY (logged), what poll says. */
 dh_status dh_record_reader_next(dh_record_reader *reader, dh_record *out);
 
 /* What was read of the open source so far, and after DH_END of the whole range. */
@@ -110,10 +119,11 @@ typedef struct dh_source_facts {
     uint64_t bytes; /* uncompressed bytes of the range */
     uint64_t lines; /* records, blank lines included */
     uint64_t blank_lines, blank_bytes;
-    uint64_t bytes_in;     /* bytes of the file that were read */
+    uint64_t bytes_in;     /* bytes of the file that were read, less those for what lies in front of the range */
     dh_content_hash hash;  /* of the range */
     uint64_t failed_bytes; /* bytes of a source (UTF-16) that is not read as records at all */
-    bool unchecked;        /* a zstd frame without a checksum was read */
+    bool unchecked;        /* a zstd frame without a checksum was read; told with the last range */
+    bool last;             /* the source ends in this range: its size is at or above begin and below end */
 } dh_source_facts;
 
 dh_source_facts dh_record_reader_facts(const dh_record_reader *reader);

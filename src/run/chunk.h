@@ -1,8 +1,10 @@
-/* dhatu: a chunk, the columns of up to DH_CHUNK_ROWS documents of one work item, in memory and as it is
- * spilled (docs/formats.md, "Spill"). */
+/* dhatu: a chunk, the columns of up to DH_CHUNK_ROWS documents of one segment, in memory and as it is
+ * spilled (docs/formats.md, "Spill"). The spilled bytes are a function of the segment and the settings
+ * alone: two attempts that compute the same segment spill the same bytes. */
 #ifndef DH_RUN_CHUNK_H
 #define DH_RUN_CHUNK_H
 
+#include "base/file.h"
 #include "run/settings.h"
 
 enum { DH_CHUNK_ROWS = 8192 };
@@ -11,7 +13,7 @@ enum { DH_CHUNK_ROWS = 8192 };
  * a range what the reader counted. All of it adds up over chunks. */
 typedef struct dh_source_part {
     uint64_t source;
-    uint64_t bytes, lines, blank_lines, blank_bytes, bytes_in, unchecked, failed_bytes;
+    uint64_t bytes, lines, blank_lines, blank_bytes, unchecked, failed_bytes;
     uint64_t documents, bad, replaced;
     uint64_t hash_low, hash_high;
 } dh_source_part; /* followed by schema.source_sum_count 64-bit sums */
@@ -45,7 +47,19 @@ dh_status dh_chunk_part(dh_chunk *chunk, uint64_t source, dh_source_part **part,
 
 size_t dh_part_size(const dh_schema *schema);
 
-/* Where things stand in a spilled chunk, from its start: sections are aligned to 8 bytes. */
+/* In front of a spilled chunk. Little-endian; checked by the segment's hash in the journal, not by itself. */
+typedef struct dh_chunk_header {
+    char magic[4]; /* DH_CHUNK_MAGIC */
+    uint32_t number; /* of the chunk in its segment */
+    uint64_t size;   /* of the spilled chunk, this header included; a multiple of 8 */
+    uint64_t begin;  /* of the segment, as of dh_work_item */
+    uint32_t first_source;
+    uint32_t rows, id_bytes, part_count, bad_count;
+    uint32_t lines; /* of the last part: lines of the segment so far. 0 but in the last chunk of a segment */
+} dh_chunk_header;
+#define DH_CHUNK_MAGIC "dhc1"
+
+/* Where things stand in a spilled chunk, from the start of its header: sections are aligned to 8 bytes. */
 typedef struct dh_chunk_layout {
     uint64_t column[DH_SCHEMA_COLUMNS_MAX];
     uint64_t ids, parts, bad, size;
@@ -54,7 +68,30 @@ typedef struct dh_chunk_layout {
 void dh_chunk_lay_out(const dh_schema *schema, uint32_t rows, uint64_t id_bytes, uint32_t part_count,
                       uint32_t bad_count, dh_chunk_layout *out);
 
-/* Writes the chunk at offset of a file. */
-dh_status dh_chunk_write(const dh_chunk *chunk, int file, const char *path, uint64_t offset, uint64_t *size);
+/* Where a spilled chunk is and what it holds: a row of the table of all chunks. The order of (first_source,
+ * begin, number) is the order of the result's rows. */
+typedef struct dh_chunk_entry {
+    uint64_t begin;          /* of the segment */
+    uint64_t offset;         /* in the spill */
+    uint64_t first_row;      /* in the result; set when all are known */
+    uint64_t first_line;     /* lines of the source in front of the segment; set when all are known */
+    uint32_t first_source;   /* of the work item */
+    uint32_t number;         /* of the chunk in its segment */
+    uint32_t epoch, rank;    /* the spill that has it */
+    uint32_t lines;          /* of the segment, with its last chunk */
+    uint32_t id_bytes;
+    uint16_t rows, part_count, bad_count;
+    uint16_t reserved;
+} dh_chunk_entry;
+
+/* The parts of the spilled chunk, for dh_file_write_parts_at: header, sections and zeros between them, which
+ * are also what the segment's hash is taken over. part has room for DH_CHUNK_PARTS_MAX; they point into chunk
+ * and header. */
+enum { DH_CHUNK_PARTS_MAX = 2 * (DH_SCHEMA_COLUMNS_MAX + 4) };
+size_t dh_chunk_parts(const dh_chunk *chunk, const dh_chunk_header *header, dh_file_part *part);
+
+/* Sets the counts and the size of the header from the chunk; lines too. */
+void dh_chunk_describe(const dh_chunk *chunk, uint32_t first_source, uint64_t begin, uint32_t number,
+                       dh_chunk_header *out);
 
 #endif

@@ -9,12 +9,18 @@
 
 typedef struct dh_pipeline dh_pipeline;
 
-/* Takes a full chunk (or the last one of a work item). Errors end the run. */
+/* Takes a full chunk (or the last one of a segment). Errors end the run. */
 typedef dh_status dh_chunk_taker(void *context, dh_chunk *chunk);
 
+/* What the pipeline calls. poll: after each batch and each read of a file; NULL: none. */
+typedef struct dh_pipeline_hooks {
+    dh_chunk_taker *take;
+    dh_poll *poll;
+    void *context;
+} dh_pipeline_hooks;
+
 /* settings must outlive the pipeline. */
-dh_status dh_pipeline_create(const dh_settings *settings, dh_chunk_taker *take, void *context,
-                             dh_pipeline **out);
+dh_status dh_pipeline_create(const dh_settings *settings, const dh_pipeline_hooks *hooks, dh_pipeline **out);
 void dh_pipeline_free(dh_pipeline *pipeline);
 
 /* Reads a source, or a range of it as of dh_record_reader_open, to its end. `number` is the source's number.
@@ -22,8 +28,14 @@ void dh_pipeline_free(dh_pipeline *pipeline);
 dh_status dh_pipeline_source(dh_pipeline *pipeline, uint32_t number, const char *path, const char *name,
                              uint64_t begin, uint64_t end);
 
-/* Ends a work item: what is left in the batch and the chunk is handed on. */
-dh_status dh_pipeline_finish_item(dh_pipeline *pipeline);
+/* Goes on in the source that was just read, with the next range (dh_record_reader_go_on). */
+dh_status dh_pipeline_go_on(dh_pipeline *pipeline, uint64_t begin, uint64_t end);
+
+/* Did the source end in the range that was just read? */
+bool dh_pipeline_source_ended(const dh_pipeline *pipeline);
+
+/* Ends a segment: what is left in the batch and the chunk is handed on. */
+dh_status dh_pipeline_finish_segment(dh_pipeline *pipeline);
 
 /* Reads a source from its start and takes only the documents that begin at the given offsets (ascending),
  * for verify. *found counts those that were there. */

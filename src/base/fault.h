@@ -1,0 +1,51 @@
+/* dhatu: faults on purpose. Off unless DHATU_FAULT asks for them (docs/operations.md has the grammar): then
+ * the Nth call of a kind fails with an error, is cut short, or kills or stops the process. Every call that
+ * may fail for reasons outside the program asks here first; where nothing is asked for, that is one
+ * predicted branch. */
+#ifndef DH_BASE_FAULT_H
+#define DH_BASE_FAULT_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+
+typedef enum dh_fault_call {
+    DH_CALL_OPEN = 0, /* also creates */
+    DH_CALL_READ,
+    DH_CALL_WRITE,
+    DH_CALL_SYNC,
+    DH_CALL_RENAME,
+    DH_CALL_LINK,
+    DH_CALL_REMOVE,
+    DH_CALL_RESERVE, /* fallocate */
+    DH_CALL_FOLDER,  /* mkdir, rmdir, opendir */
+    DH_CALL_STAT,
+    DH_CALL_ALLOCATE,
+    DH_CALL_PLACE, /* no call: a named place in the run (dh_fault_place) */
+    DH_CALL_COUNT
+} dh_fault_call;
+
+/* What dh_fault says besides 0 and an errno: the call is to transfer only part of its bytes. */
+enum { DH_FAULT_SHORT = -1 };
+
+extern bool dh_fault_armed;
+
+/* Reads DHATU_FAULT. Without the variable nothing is armed. Errors: DH_USAGE (logged: what of it is wrong). */
+dh_status dh_fault_arm(int rank);
+
+/* Is behind dh_fault. Counts the call and decides. Does not return when the process is to be killed. */
+int dh_fault_decide(dh_fault_call call, const char *subject);
+
+/* 0: go on. > 0: fail with this errno. DH_FAULT_SHORT. subject: the path, or what is allocated. */
+static inline int dh_fault(dh_fault_call call, const char *subject)
+{
+    return __builtin_expect(dh_fault_armed, 0) ? dh_fault_decide(call, subject) : 0;
+}
+
+/* A named place of the run ("map-done", "publish"): for faults that kill exactly there. */
+static inline void dh_fault_place(const char *name)
+{
+    (void)dh_fault(DH_CALL_PLACE, name);
+}
+
+#endif

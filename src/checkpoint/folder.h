@@ -1,0 +1,39 @@
+/* dhatu: what lies in a checkpoint folder, by name (docs/formats.md, "Checkpoint").
+ *
+ *     attempt-EEEEEE          one a start of dhatu, counted from 1 (the epoch): who holds the folder (attempt.h)
+ *     manifest                what is computed from what (manifest.h)
+ *     spill-EEEEEE-RRRRRR     chunks that rank R of epoch E wrote (spill.h)
+ *     journal-EEEEEE-RRRRRR   which segments of that spill are complete (journal.h)
+ *     result                  which file the result became (manifest.h)
+ *     stop                    made by the user: leave politely */
+#ifndef DH_CHECKPOINT_FOLDER_H
+#define DH_CHECKPOINT_FOLDER_H
+
+#include "base/file.h"
+
+typedef enum dh_checkpoint_file {
+    DH_CHECKPOINT_OTHER = 0, /* none of ours: never touched */
+    DH_CHECKPOINT_ATTEMPT,
+    DH_CHECKPOINT_MANIFEST,
+    DH_CHECKPOINT_SPILL,
+    DH_CHECKPOINT_JOURNAL,
+    DH_CHECKPOINT_RESULT,
+    DH_CHECKPOINT_STOP,
+    DH_CHECKPOINT_TEMPORARY /* left by a killed process: NAME.tmp and attempt-*.claim-* of ours */
+} dh_checkpoint_file;
+
+/* What a name is. epoch and rank are set where the name has them (0 else). */
+dh_checkpoint_file dh_checkpoint_classify(const char *name, uint32_t *epoch, uint32_t *rank);
+
+/* The path of a file, with a NUL. out is emptied first. epoch and rank are used where the name has them. */
+dh_status dh_checkpoint_path(const char *folder, dh_checkpoint_file file, uint32_t epoch, uint32_t rank,
+                             dh_buffer *out);
+
+/* Removes all of our files but attempt-`epoch`. Files of others stay. Errors: DH_IO (logged). */
+dh_status dh_checkpoint_clear(const char *folder, uint32_t epoch);
+
+/* dh_checkpoint_clear, then attempt-`epoch` (so that the folder is held to the last), then the folder itself
+ * if remove_folder and nothing else is in it. */
+dh_status dh_checkpoint_remove(const char *folder, uint32_t epoch, bool remove_folder);
+
+#endif
