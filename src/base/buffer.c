@@ -1,5 +1,6 @@
 #include "base/buffer.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 
 dh_status dh_allocate(size_t count, size_t size, const char *what, void **out)
 {
-    void *memory = calloc(count > 0 ? count : 1, size);
+    void *memory = dh_fault(DH_CALL_ALLOCATE, what) == 0 ? calloc(count > 0 ? count : 1, size) : NULL;
     if (memory == NULL) {
         return dh_error(DH_NO_MEMORY, "out of memory: %zu times %zu bytes for %s", count, size, what);
     }
@@ -19,7 +20,8 @@ dh_status dh_allocate(size_t count, size_t size, const char *what, void **out)
 
 dh_status dh_reallocate(size_t count, size_t size, const char *what, void **memory)
 {
-    void *grown = reallocarray(*memory, count > 0 ? count : 1, size);
+    void *grown =
+        dh_fault(DH_CALL_ALLOCATE, what) == 0 ? reallocarray(*memory, count > 0 ? count : 1, size) : NULL;
     if (grown == NULL) {
         return dh_error(DH_NO_MEMORY, "out of memory: %zu times %zu bytes for %s", count, size, what);
     }

@@ -14,6 +14,7 @@ typedef enum dh_fault_call {
     DH_CALL_READ,
     DH_CALL_WRITE,
     DH_CALL_SYNC,
+    DH_CALL_CLOSE, /* of a file that was written to; the descriptor is closed, whatever is asked for */
     DH_CALL_RENAME,
     DH_CALL_LINK,
     DH_CALL_REMOVE,
@@ -25,13 +26,19 @@ typedef enum dh_fault_call {
     DH_CALL_COUNT
 } dh_fault_call;
 
-/* What dh_fault says besides 0 and an errno: the call is to transfer only part of its bytes. */
+/* What dh_fault says besides 0 and an errno: the call is to transfer only part of its bytes. Only reads and
+ * writes are told so. */
 enum { DH_FAULT_SHORT = -1 };
 
 extern bool dh_fault_armed;
 
-/* Reads DHATU_FAULT. Without the variable nothing is armed. Errors: DH_USAGE (logged: what of it is wrong). */
+/* Reads DHATU_FAULT; says so with a warning where it asks this rank for something. Without the variable
+ * nothing is armed. Errors: DH_USAGE (logged: what of it is wrong). */
 dh_status dh_fault_arm(int rank);
+
+/* At the end of the process: writes how often each kind of call was made, where DHATU_FAULT asks for that,
+ * and disarms. Errors: DH_IO, DH_NO_MEMORY (logged). */
+dh_status dh_fault_report(void);
 
 /* Is behind dh_fault. Counts the call and decides. Does not return when the process is to be killed. */
 int dh_fault_decide(dh_fault_call call, const char *subject);

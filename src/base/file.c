@@ -1,29 +1,120 @@
 #include "base/file.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+/* ---- system calls, which may be asked to fail (fault.h) --------------------------------------------- */
+
+/* Begins a call. False: it is to fail with errno, which is set. */
+static bool may(dh_fault_call call, const char *path)
+{
+    const int fault = dh_fault(call, path);
+    if (fault > 0) {
+        errno = fault;
+    }
+    return fault <= 0;
+}
+
+/* The same for a call that moves bytes; *size becomes what it is to move. */
+static bool may_move(dh_fault_call call, const char *path, size_t *size)
+{
+    const int fault = dh_fault(call, path);
+    if (fault > 0) {
+        errno = fault;
+        return false;
+    }
+    if (fault == DH_FAULT_SHORT) {
+        *size = (*size + 1) / 2;
+    }
+    return true;
+}
+
+/* Makes a call that returns -1 with errno, again while a signal interrupts it: on some network and user space
+ * file systems that happens to all of them. */
+#define CALL(kind, path, call) (int)TEMP_FAILURE_RETRY(may(kind, path) ? (call) : -1)
+
+static int try_open(const char *path, int flags)
+{
+    return CALL(DH_CALL_OPEN, path, open(path, flags | O_CLOEXEC, 0666));
+}
+
+static ssize_t try_read(int file, const char *path, void *data, size_t size, uint64_t offset)
+{
+    ssize_t got;
+    do {
+        size_t piece = size;
+        got = may_move(DH_CALL_READ, path, &piece) ? pread(file, data, piece, (off_t)offset) : -1;
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+static int try_sync(int file, const char *path)
+{
+    return CALL(DH_CALL_SYNC, path, fsync(file));
+}
+
+static int try_close(int file, const char *path)
+{
+    const bool fails = !may(DH_CALL_CLOSE, path);
+    const int reason = errno;
+    int result = close(file);
+    if (fails) {
+        errno = reason;
+        result = -1;
+    }
+    /* Interrupted, it is closed all the same, and closing again might hit another file. */
+    return result != 0 && errno == EINTR ? 0 : result;
+}
+
+static int try_rename(const char *from, const char *to)
+{
+    return CALL(DH_CALL_RENAME, to, rename(from, to));
+}
+
+static int try_remove(const char *path)
+{
+    return CALL(DH_CALL_REMOVE, path, unlink(path));
+}
+
+static int try_make_folder(const char *path)
+{
+    return CALL(DH_CALL_FOLDER, path, mkdir(path, 0777));
+}
+
+static int try_stat(const char *path, struct stat *facts)
+{
+    return CALL(DH_CALL_STAT, path, stat(path, facts));
+}
+
+static int try_stat_open(int file, const char *path, struct stat *facts)
+{
+    return CALL(DH_CALL_STAT, path, fstat(file, facts));
+}
 
 static dh_status failed(const char *path, const char *action)
 {
     return dh_error(DH_IO, "%s: cannot %s: %s", path, action, strerror(errno));
 }
 
+/* ---- bytes ------------------------------------------------------------------------------------------ */
+
 dh_status dh_file_read_at(int file, const char *path, void *data, size_t size, uint64_t offset)
 {
     uint8_t *out = data;
     size_t done = 0;
     while (done < size) {
-        const ssize_t got = pread(file, out + done, size - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
+        const ssize_t got = try_read(file, path, out + done, size - done, offset + done);
         if (got < 0) {
             return dh_error(DH_IO, "%s: reading %zu bytes at %llu failed: %s", path, size,
                             (unsigned long long)offset, strerror(errno));
@@ -37,12 +128,64 @@ dh_status dh_file_read_at(int file, const char *path, void *data, size_t size, u
     return DH_OK;
 }
 
-dh_status dh_file_write_at(int file, const char *path, const void *data, size_t size, uint64_t offset)
+/* A place in a list of parts. */
+typedef struct part_place {
+    const dh_file_part *part;
+    size_t left; /* parts, this one included */
+    size_t done; /* bytes of this one */
+} part_place;
+
+enum { PIECES_MAX = DH_FILE_PARTS_MAX < IOV_MAX ? DH_FILE_PARTS_MAX : IOV_MAX };
+
+/* The pieces from a place on, up to size bytes. */
+static int pieces_from(const part_place *place, size_t size, struct iovec *piece)
 {
-    const uint8_t *in = data;
+    size_t skip = place->done;
+    int count = 0;
+    for (size_t i = 0; i < place->left && count < PIECES_MAX && size > 0; i++) {
+        const size_t have = place->part[i].size - skip;
+        const size_t take = have < size ? have : size;
+        if (take > 0) {
+            /* pwritev only reads, but its type does not say so. */
+            piece[count++] = (struct iovec){(uint8_t *)(uintptr_t)place->part[i].data + skip, take};
+        }
+        size -= take;
+        skip = 0;
+    }
+    return count;
+}
+
+static void advance(part_place *place, size_t size)
+{
+    while (size > 0 && place->left > 0) {
+        const size_t have = place->part->size - place->done;
+        if (size < have) {
+            place->done += size;
+            return;
+        }
+        size -= have;
+        place->part++;
+        place->left--;
+        place->done = 0;
+    }
+}
+
+dh_status dh_file_write_parts_at(int file, const char *path, const dh_file_part *part, size_t count,
+                                 uint64_t offset)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += part[i].size;
+    }
+    part_place place = {part, count, 0};
     size_t done = 0;
     while (done < size) {
-        const ssize_t put = pwrite(file, in + done, size - done, (off_t)(offset + done));
+        struct iovec piece[PIECES_MAX];
+        size_t wanted = size - done;
+        const ssize_t put =
+            may_move(DH_CALL_WRITE, path, &wanted)
+                ? pwritev(file, piece, pieces_from(&place, wanted, piece), (off_t)(offset + done))
+                : -1;
         if (put < 0 && errno == EINTR) {
             continue;
         }
@@ -50,20 +193,43 @@ dh_status dh_file_write_at(int file, const char *path, const void *data, size_t 
             return dh_error(DH_IO, "%s: writing %zu bytes at %llu failed: %s", path, size,
                             (unsigned long long)offset, put < 0 ? strerror(errno) : "nothing was written");
         }
+        advance(&place, (size_t)put);
         done += (size_t)put;
     }
     return DH_OK;
 }
 
+dh_status dh_file_write_at(int file, const char *path, const void *data, size_t size, uint64_t offset)
+{
+    const dh_file_part part = {data, size};
+    return dh_file_write_parts_at(file, path, &part, 1, offset);
+}
+
+/* ---- whole files ------------------------------------------------------------------------------------ */
+
+dh_status dh_file_open(const char *path, int flags, int *out)
+{
+    const int file = try_open(path, flags);
+    if (file < 0) {
+        return failed(path, (flags & O_CREAT) != 0 ? "create" : "open");
+    }
+    *out = file;
+    return DH_OK;
+}
+
+dh_status dh_file_close(int file, const char *path)
+{
+    return try_close(file, path) == 0 ? DH_OK : failed(path, "close");
+}
+
 dh_status dh_file_read_all(const char *path, uint64_t size_max, dh_buffer *out)
 {
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
-        return failed(path, "open");
-    }
+    int file;
+    /* Without O_NONBLOCK, opening a FIFO waits for somebody to write to it. */
+    DH_TRY(dh_file_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, &file));
     struct stat facts;
     dh_status status = DH_OK;
-    if (fstat(file, &facts) != 0) {
+    if (try_stat_open(file, path, &facts) != 0) {
         status = failed(path, "stat");
     } else if (!S_ISREG(facts.st_mode)) {
         status = dh_error(DH_IO, "%s: not a regular file", path);
@@ -80,13 +246,13 @@ dh_status dh_file_read_all(const char *path, uint64_t size_max, dh_buffer *out)
     if (status == DH_OK) {
         out->size += (size_t)facts.st_size;
     }
-    (void)close(file);
+    (void)close(file); /* nothing was written to it */
     return status;
 }
 
 dh_status dh_file_sync(int file, const char *path)
 {
-    return fsync(file) == 0 ? DH_OK : failed(path, "sync");
+    return try_sync(file, path) == 0 ? DH_OK : failed(path, "sync");
 }
 
 static dh_status folder_of(const char *path, char **out)
@@ -105,18 +271,39 @@ dh_status dh_file_sync_folder_of(const char *path)
 {
     char *folder = NULL;
     DH_TRY(folder_of(path, &folder));
-    dh_status status = DH_OK;
-    const int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (file < 0) {
-        status = failed(folder, "open");
-    } else {
+    int file;
+    dh_status status = dh_file_open(folder, O_RDONLY | O_DIRECTORY, &file);
+    if (status == DH_OK) {
         /* Some network file systems do not sync folders and say so with EINVAL. */
-        if (fsync(file) != 0 && errno != EINVAL) {
+        if (try_sync(file, folder) != 0 && errno != EINVAL) {
             status = failed(folder, "sync");
         }
-        (void)close(file);
+        (void)close(file); /* nothing was written to it */
     }
     free(folder);
+    return status;
+}
+
+dh_status dh_file_rename(const char *from, const char *to)
+{
+    if (try_rename(from, to) != 0) {
+        return dh_error(DH_IO, "%s: cannot rename to %s: %s", from, to, strerror(errno));
+    }
+    return DH_OK;
+}
+
+static dh_status write_synced(const char *path, const void *data, size_t size)
+{
+    int file;
+    DH_TRY(dh_file_open(path, O_WRONLY | O_CREAT | O_TRUNC, &file));
+    dh_status status = dh_file_write_at(file, path, data, size, 0);
+    if (status == DH_OK) {
+        status = dh_file_sync(file, path);
+    }
+    if (status == DH_OK) {
+        return dh_file_close(file, path);
+    }
+    (void)close(file); /* what was written is given up */
     return status;
 }
 
@@ -125,24 +312,15 @@ dh_status dh_file_replace(const char *path, const void *data, size_t size)
     dh_buffer temporary = {0};
     DH_TRY(dh_buffer_printf(&temporary, "%s.tmp", path));
     const char *name = (const char *)temporary.data;
-    const int file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    dh_status status = file < 0 ? failed(name, "create") : DH_OK;
+    dh_status status = write_synced(name, data, size);
     if (status == DH_OK) {
-        status = dh_file_write_at(file, name, data, size, 0);
-        if (status == DH_OK) {
-            status = dh_file_sync(file, name);
-        }
-        if (close(file) != 0 && status == DH_OK) {
-            status = failed(name, "close");
-        }
-        if (status == DH_OK && rename(name, path) != 0) {
-            status = failed(path, "rename to");
-        }
-        if (status != DH_OK) {
-            (void)unlink(name);
-        }
+        status = dh_file_rename(name, path);
     }
-    if (status == DH_OK) {
+    if (status != DH_OK) {
+        if (try_remove(name) != 0 && errno != ENOENT) {
+            dh_warning("%s: left behind, cannot be removed: %s", name, strerror(errno));
+        }
+    } else {
         status = dh_file_sync_folder_of(path);
     }
     dh_buffer_free(&temporary);
@@ -152,7 +330,26 @@ dh_status dh_file_replace(const char *path, const void *data, size_t size)
 bool dh_file_exists(const char *path)
 {
     struct stat facts;
-    return stat(path, &facts) == 0;
+    return try_stat(path, &facts) == 0;
+}
+
+dh_status dh_file_remove(const char *path)
+{
+    if (try_remove(path) != 0 && errno != ENOENT) {
+        return failed(path, "remove");
+    }
+    return DH_OK;
+}
+
+/* ---- folders ---------------------------------------------------------------------------------------- */
+
+/* A folder that the disk may forget takes with it all that is synced in it. */
+static dh_status make_folder(const char *path)
+{
+    if (try_make_folder(path) == 0) {
+        return dh_file_sync_folder_of(path);
+    }
+    return errno == EEXIST ? DH_OK : failed(path, "make the folder");
 }
 
 dh_status dh_folder_create(const char *path)
@@ -164,33 +361,70 @@ dh_status dh_folder_create(const char *path)
     if (copy == NULL) {
         return dh_error(DH_NO_MEMORY, "out of memory: a path");
     }
+    for (size_t size = strlen(copy); size > 1 && copy[size - 1] == '/'; size--) {
+        copy[size - 1] = '\0';
+    }
     dh_status status = DH_OK;
     for (char *slash = strchr(copy + 1, '/'); slash != NULL && status == DH_OK;
          slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(copy, 0777) != 0 && errno != EEXIST) {
-            status = failed(copy, "make the folder");
-        }
+        status = make_folder(copy);
         *slash = '/';
     }
-    if (status == DH_OK && mkdir(copy, 0777) != 0 && errno != EEXIST) {
-        status = failed(copy, "make the folder");
+    if (status == DH_OK) {
+        status = make_folder(copy);
     }
     struct stat facts;
-    if (status == DH_OK && (stat(copy, &facts) != 0 || !S_ISDIR(facts.st_mode))) {
-        status = dh_error(DH_IO, "%s: is not a folder", copy);
+    if (status == DH_OK) {
+        if (try_stat(copy, &facts) != 0) {
+            status = failed(copy, "stat");
+        } else if (!S_ISDIR(facts.st_mode)) {
+            status = dh_error(DH_IO, "%s: is not a folder", copy);
+        }
     }
     free(copy);
     return status;
 }
 
-dh_status dh_file_remove(const char *path)
+static dh_status open_folder(const char *path, DIR **out)
 {
-    if (unlink(path) != 0 && errno != ENOENT) {
-        return failed(path, "remove");
+    DIR *folder;
+    do {
+        folder = may(DH_CALL_FOLDER, path) ? opendir(path) : NULL;
+    } while (folder == NULL && errno == EINTR);
+    if (folder == NULL && errno == ENOMEM) {
+        return dh_error(DH_NO_MEMORY, "out of memory: the folder %s", path);
     }
+    if (folder == NULL) {
+        return failed(path, "list the folder");
+    }
+    *out = folder;
     return DH_OK;
 }
+
+dh_status dh_folder_list(const char *path, dh_folder_take *take, void *context)
+{
+    DIR *folder = NULL;
+    DH_TRY(open_folder(path, &folder));
+    dh_status status = DH_OK;
+    while (status == DH_OK) {
+        errno = 0; /* the only way to tell the end from an error */
+        const struct dirent *entry = readdir(folder);
+        if (entry == NULL) {
+            if (errno != 0) {
+                status = failed(path, "list the folder");
+            }
+            break;
+        }
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            status = take(context, entry->d_name);
+        }
+    }
+    (void)closedir(folder);
+    return status;
+}
+
+/* ---- hexadecimal ------------------------------------------------------------------------------------ */
 
 void dh_hex_digits(const uint8_t *bytes, size_t size, char *hex)
 {

@@ -1,11 +1,10 @@
 /* dhatu: what lies in a checkpoint folder, by name (docs/formats.md, "Checkpoint").
  *
- *     attempt-EEEEEE          one a start of dhatu, counted from 1 (the epoch): who holds the folder (attempt.h)
- *     manifest                what is computed from what (manifest.h)
- *     spill-EEEEEE-RRRRRR     chunks that rank R of epoch E wrote (spill.h)
- *     journal-EEEEEE-RRRRRR   which segments of that spill are complete (journal.h)
- *     result                  which file the result became (manifest.h)
- *     stop                    made by the user: leave politely */
+ *     attempt-EEEEEE          one a start of dhatu, counted from 1 (the epoch): who holds the folder
+ * (attempt.h) manifest                what is computed from what (manifest.h) spill-EEEEEE-RRRRRR     chunks
+ * that rank R of epoch E wrote (spill.h) journal-EEEEEE-RRRRRR   which segments of that spill are complete
+ * (journal.h) result                  which file the result became (manifest.h) stop                    made
+ * by the user: leave politely */
 #ifndef DH_CHECKPOINT_FOLDER_H
 #define DH_CHECKPOINT_FOLDER_H
 
@@ -29,7 +28,13 @@ dh_checkpoint_file dh_checkpoint_classify(const char *name, uint32_t *epoch, uin
 dh_status dh_checkpoint_path(const char *folder, dh_checkpoint_file file, uint32_t epoch, uint32_t rank,
                              dh_buffer *out);
 
-/* Removes all of our files but attempt-`epoch`. Files of others stay. Errors: DH_IO (logged). */
+/* Opens one of them for reading. *file is -1, and that is no error, where there is none. *size: its bytes.
+ * path: is set, for messages. Errors: DH_IO (logged; also: not a regular file), DH_NO_MEMORY. */
+dh_status dh_checkpoint_open(const char *folder, dh_checkpoint_file which, uint32_t epoch, uint32_t rank,
+                             dh_buffer *path, int *file, uint64_t *size);
+
+/* Removes all of our files, `stop` too, but attempt-`epoch`: journals first, attempts last. Files of others
+ * stay. Errors: DH_IO (logged), DH_NO_MEMORY. */
 dh_status dh_checkpoint_clear(const char *folder, uint32_t epoch);
 
 /* dh_checkpoint_clear, then attempt-`epoch` (so that the folder is held to the last), then the folder itself

@@ -40,7 +40,7 @@ typedef struct dh_manifest_facts {
     dh_run_id run;
     uint32_t first_epoch;
     uint32_t fingerprint_kind;
-    uint64_t source_count, file_bytes;
+    uint64_t source_count, file_bytes, segment_size;
     uint64_t known_segments; /* of all work but streams */
     uint64_t stream_bytes;   /* file bytes of streams, whose number of segments is not known */
 } dh_manifest_facts;

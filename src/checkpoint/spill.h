@@ -1,9 +1,9 @@
 /* dhatu: the spill of one rank in one attempt, and the group commit that makes its segments durable.
  *
  * Chunks are appended as they come; dh_spill_end_segment says that a segment is complete; dh_spill_commit
- * syncs the spill, appends an entry a segment to the journal and syncs that. Only then a segment counts. Files
- * are created with the first chunk and the first commit: a rank that did nothing leaves none. After any error
- * the spill must not be used but freed: what an fsync failed to write is lost. */
+ * syncs the spill, appends an entry a segment to the journal and syncs that. Only then a segment counts.
+ * Files are created with the first chunk and the first commit: a rank that did nothing leaves none. After any
+ * error the spill must not be used but freed: what an fsync failed to write is lost. */
 #ifndef DH_CHECKPOINT_SPILL_H
 #define DH_CHECKPOINT_SPILL_H
 
@@ -16,14 +16,19 @@ typedef struct dh_spill_options {
     const char *folder;
     dh_run_id run;
     uint32_t epoch, rank;
-    uint64_t start;  /* of the attempt, ns since 1970 */
-    bool journalled; /* false: nothing is hashed, synced or committed (--commit-interval 0) */
+    uint64_t start;     /* of the attempt, ns since 1970 */
+    bool journalled;    /* false: nothing is hashed, synced or committed (--commit-interval 0) */
     dh_poll *may_write; /* asked before every write: DH_LOCKED when another attempt took over; NULL: yes */
     void *context;
 } dh_spill_options;
 
 dh_status dh_spill_create(const dh_spill_options *options, dh_spill **out);
-void dh_spill_free(dh_spill *spill); /* closes; commits nothing */
+void dh_spill_free(dh_spill *spill); /* commits nothing */
+
+/* Closes the files when all is written: some file systems tell of a failed write only then, and a spill
+ * without a journal is never synced. Behind it only dh_spill_free and what tells figures may be called.
+ * Errors: DH_IO (logged). */
+dh_status dh_spill_close(dh_spill *spill);
 
 /* Appends a chunk of the current segment; entry tells where it went. Asks the system to begin writing it to
  * the disk, so that the commit's sync finds little to do. Errors: DH_IO (logged), what may_write says. */
@@ -47,15 +52,15 @@ void dh_spill_drop_segment(dh_spill *spill);
 /* Makes all ended segments durable. Nothing to do: no system call. Errors: DH_IO (logged), may_write's. */
 dh_status dh_spill_commit(dh_spill *spill);
 
-uint64_t dh_spill_size(const dh_spill *spill);      /* bytes */
-uint64_t dh_spill_waiting(const dh_spill *spill);   /* segments ended and not committed */
-uint64_t dh_spill_committed(const dh_spill *spill); /* segments */
+uint64_t dh_spill_size(const dh_spill *spill);         /* bytes */
+uint64_t dh_spill_waiting(const dh_spill *spill);      /* segments ended and not committed */
+uint64_t dh_spill_committed(const dh_spill *spill);    /* segments */
 double dh_spill_commit_seconds(const dh_spill *spill); /* of all commits together */
 
 /* Is what a journal entry says of its spill true? Reads the spilled bytes in pieces and compares their hash,
- * then walks the chunk headers. *intact tells; take(context, entry) gets every chunk of an intact one, in order.
- * A missing, short or altered spill is not intact, no error. Errors: DH_IO (logged: the system's read failed),
- * DH_NO_MEMORY, what poll (NULL: none) or take return. scratch is for reuse. */
+ * then walks the chunk headers. *intact tells; take(context, entry) gets every chunk of an intact one, in
+ * order. A missing, short or altered spill is not intact, no error. Errors: DH_IO (logged: the system's read
+ * failed), DH_NO_MEMORY, what poll (NULL: none) or take return. scratch is for reuse. */
 typedef dh_status dh_chunk_entry_take(void *context, const dh_chunk_entry *entry);
 dh_status dh_spill_check(const char *folder, const dh_journal_entry *journal, const dh_schema *schema,
                          dh_buffer *scratch, dh_chunk_entry_take *take, void *context, dh_poll *poll,

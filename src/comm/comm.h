@@ -63,6 +63,8 @@ dh_status dh_comm_exchange(dh_comm *comm, const void *bytes, const size_t *send_
 enum {
     DH_COUNTER_WORK = 0,  /* the next work item */
     DH_COUNTER_STOP,      /* above 0: some rank failed, take no more work */
+    DH_COUNTER_LEAVE,     /* above 0: begin no new segment, commit and leave */
+    DH_COUNTER_LEAVE_NOW, /* above 0: and do not end the segment under way */
     DH_COUNTER_BAD,       /* bad records so far */
     DH_COUNTER_DOCUMENTS, /* progress */
     DH_COUNTER_BYTES,

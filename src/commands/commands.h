@@ -8,6 +8,7 @@
 dh_status dh_command_run(dh_options *options, int argc, char **argv);
 
 /* Without MPI. Results go to stdout. */
+dh_status dh_command_status(const dh_options *options);
 dh_status dh_command_jobs(const dh_options *options);
 dh_status dh_command_inspect(const dh_options *options);
 dh_status dh_command_verify(const dh_options *options);

@@ -1,11 +1,13 @@
-/* dhatu run: plan, map, reduce and write. */
+/* dhatu run: plan, recover, map, reduce and write. */
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "checkpoint/folder.h"
 #include "commands/commands.h"
+#include "commands/run_checkpoint.h"
 #include "commands/run_report.h"
 #include "dhatu_config.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -19,14 +21,18 @@ typedef struct run_state {
     int argc;
     char **argv;
     dh_settings settings;
-    char *output, *partial, *quarantine, *folder;
-    bool folder_made; /* by this run, so it may go at the end */
-    dh_buffer config;
+    char *output, *quarantine, *folder;
+    dh_buffer partial, quarantine_partial;
+    dh_buffer config, settings_text;
+    dh_run_checkpoint checkpoint;
+    dh_watch *watch;
     dh_shared *plan_memory, *table_memory;
     const dh_plan *plan;
+    dh_recovery recovery;
     dh_map_result map;
+    uint64_t committed; /* segments that the checkpoint holds */
     dh_result_facts result;
-    double start, plan_seconds;
+    double start, plan_seconds, recover_seconds;
 } run_state;
 
 static bool is_root(const run_state *run)
@@ -47,37 +53,32 @@ static dh_status join(const char *path, const char *suffix, char **out)
 }
 
 /* Paths are made absolute, so that messages and ranks agree on them. */
+static dh_status absolute(const char *path, char **out)
+{
+    char folder[PATH_MAX] = "";
+    if (path[0] != '/' && getcwd(folder, sizeof folder - 1) == NULL) {
+        return dh_error(DH_IO, "cannot find the working folder");
+    }
+    if (path[0] != '/') {
+        (void)strcat(folder, "/");
+    }
+    return join(folder, path, out);
+}
+
 static dh_status set_paths(run_state *run)
 {
     const char *output = dh_options_text(run->options, DH_OPTION_OUTPUT);
     if (output[0] == '\0' || output[strlen(output) - 1] == '/') {
         return dh_error(DH_USAGE, "--output: \"%s\" is not the name of a file", output);
     }
-    char folder[PATH_MAX] = "";
-    if (output[0] != '/' && getcwd(folder, sizeof folder - 1) == NULL) {
-        return dh_error(DH_IO, "cannot find the working folder");
-    }
-    if (output[0] != '/') {
-        (void)strcat(folder, "/");
-    }
-    DH_TRY(join(folder, output, &run->output));
-    DH_TRY(join(run->output, ".partial", &run->partial));
+    DH_TRY(absolute(output, &run->output));
     DH_TRY(join(run->output, ".quarantine.jsonl", &run->quarantine));
     const char *checkpoint = dh_options_text(run->options, DH_OPTION_CHECKPOINT);
-    return checkpoint != NULL ? join(checkpoint, "", &run->folder) : join(run->output, ".ckpt", &run->folder);
-}
-
-static dh_status check_output(const run_state *run)
-{
-    if (dh_file_exists(run->output) && !dh_options_flag(run->options, DH_OPTION_FORCE)) {
-        return dh_error(DH_USAGE, "%s exists: choose another --output, or give --force to replace it",
-                        run->output);
-    }
-    char *slash = strrchr(run->output, '/');
-    *slash = '\0';
-    const bool there = run->output[0] == '\0' || access(run->output, W_OK | X_OK) == 0;
-    *slash = '/';
-    return there ? DH_OK : dh_error(DH_IO, "%s: its folder does not exist or cannot be written", run->output);
+    DH_TRY(checkpoint != NULL ? absolute(checkpoint, &run->folder)
+                              : join(run->output, ".ckpt", &run->folder));
+    run->checkpoint.folder = run->folder;
+    run->checkpoint.output = run->output;
+    return DH_OK;
 }
 
 /* ---- plan -------------------------------------------------------------------------------------------- */
@@ -90,6 +91,7 @@ static dh_status make_plan(run_state *run, dh_buffer *block)
         .format = run->settings.records.format,
         .segment_size = (asked + unit - 1) / unit * unit,
         .exclude_prefix = run->output,
+        .exclude_folder = run->folder,
     };
     return dh_plan_make(&options, run->options->argument, (size_t)run->options->argument_count, block);
 }
@@ -98,26 +100,14 @@ static dh_status make_plan(run_state *run, dh_buffer *block)
 static dh_status plan(run_state *run)
 {
     dh_buffer block = {0};
-    dh_status status = DH_OK;
-    const double start = dh_seconds();
-    if (is_root(run)) {
-        status = check_output(run);
-        if (status == DH_OK) {
-            status = make_plan(run, &block);
-        }
-        if (status == DH_OK) {
-            run->folder_made = !dh_file_exists(run->folder);
-            status = dh_folder_create(run->folder);
-        }
-    }
-    status = dh_comm_agree(run->comm, status);
+    const dh_status made = is_root(run) ? make_plan(run, &block) : DH_OK;
+    dh_status status = dh_comm_agree(run->comm, made);
     if (status == DH_OK) {
         status = dh_shared_broadcast(run->comm, block.data, block.size, &run->plan_memory);
     }
     dh_buffer_free(&block);
     DH_TRY(status);
     run->plan = dh_shared_data(run->plan_memory);
-    run->plan_seconds = dh_seconds() - start;
     return DH_OK;
 }
 
@@ -127,7 +117,22 @@ static void say_start(const run_state *run)
     dh_say("dhatu %s: %" PRIu64 " sources, %.1f MB, %d rank%s, %s", DHATU_VERSION, run->plan->source_count,
            (double)run->plan->file_bytes / 1e6, dh_comm_size(run->comm),
            dh_comm_size(run->comm) > 1 ? "s" : "", settings->backend->kind->describe(settings->backend));
-    dh_say("result %s, intermediate columns in %s", run->output, run->folder);
+    dh_say("result %s, checkpoint %s", run->output, run->folder);
+    const dh_recovery *recovery = &run->recovery;
+    if (run->checkpoint.going_on) {
+        const double share = run->plan->file_bytes > 0
+                                 ? 100.0 * (double)recovery->file_bytes / (double)run->plan->file_bytes
+                                 : 100.0;
+        dh_say("attempt %u goes on: %" PRIu64 " segments with %" PRIu64
+               " documents are done, %.1f %% of the input",
+               run->checkpoint.attempt.epoch - run->checkpoint.first_epoch + 1, recovery->segments,
+               recovery->documents, share < 100.0 ? share : 100.0);
+    }
+    if (recovery->damaged > 0) {
+        dh_say("  %" PRIu64
+               " segments of the checkpoint were damaged or never finished, and are computed again",
+               recovery->damaged);
+    }
     for (uint32_t l = 0; settings->lexicons != NULL && l < dh_lexicons_count(settings->lexicons); l++) {
         const dh_lexicon_facts facts = dh_lexicons_facts(settings->lexicons, l);
         dh_say_verbose("lexicon %s: %s, %u terms, %u negators, %u function words", facts.language, facts.name,
@@ -135,41 +140,122 @@ static void say_start(const run_state *run)
     }
 }
 
-/* ---- map, reduce, write ------------------------------------------------------------------------------ */
+/* ---- checkpoint, map --------------------------------------------------------------------------------- */
+
+static dh_status create_watch(run_state *run)
+{
+    const bool limited = dh_options_text(run->options, DH_OPTION_MAX_TIME) != NULL;
+    const dh_watch_options options = {
+        .folder = run->folder,
+        .epoch = run->checkpoint.attempt.epoch,
+        .start = run->start,
+        .max_seconds = limited ? (double)dh_options_number(run->options, DH_OPTION_MAX_TIME) : 0,
+        .grace_seconds = (double)dh_options_number(run->options, DH_OPTION_GRACE),
+    };
+    return dh_watch_create(run->comm, &options, &run->watch);
+}
+
+/* What earlier attempts have done. */
+static dh_status recover(run_state *run)
+{
+    const double start = dh_seconds();
+    const dh_recover_options options = {
+        .folder = run->folder,
+        .run = run->checkpoint.run,
+        .epoch = run->checkpoint.attempt.epoch,
+        .poll = dh_watch_poll,
+        .poll_context = run->watch,
+    };
+    DH_TRY(dh_recover(run->comm, &run->settings.schema, &options, &run->recovery));
+    run->committed = run->recovery.segments;
+    run->recover_seconds = dh_seconds() - start;
+    return DH_OK;
+}
 
 static dh_status map(run_state *run)
 {
     const bool strict = dh_options_flag(run->options, DH_OPTION_STRICT);
     const bool limited = dh_options_text(run->options, DH_OPTION_MAX_BAD) != NULL;
     const uint64_t limit = limited ? dh_options_number(run->options, DH_OPTION_MAX_BAD) : UINT64_MAX;
+    const uint64_t interval = dh_options_number(run->options, DH_OPTION_COMMIT_INTERVAL);
     const dh_map_options options = {
-        .folder = run->folder,
+        .spill = {.folder = run->folder,
+                  .run = run->checkpoint.run,
+                  .epoch = run->checkpoint.attempt.epoch,
+                  .rank = (uint32_t)dh_comm_rank(run->comm),
+                  .start = run->checkpoint.attempt.start,
+                  .journalled = interval > 0,
+                  .may_write = dh_watch_may_write,
+                  .context = run->watch},
+        .commit_seconds = (double)interval,
         .bad_max = strict ? 0 : limit,
         .progress_seconds = (double)dh_options_number(run->options, DH_OPTION_PROGRESS),
     };
-    return dh_map(run->comm, run->plan, &run->settings, &options, &run->map);
+    const dh_status status =
+        dh_map(run->comm, run->plan, &run->settings, run->watch, &run->recovery, &options, &run->map);
+    uint64_t made = interval > 0 ? run->map.segments : 0;
+    DH_TRY(dh_comm_sum(run->comm, &made, 1));
+    run->committed += made;
+    return status;
+}
+
+/* ---- reduce and write -------------------------------------------------------------------------------- */
+
+static dh_status set_partials(run_state *run)
+{
+    DH_TRY(dh_run_partial_path(run->output, &run->checkpoint, &run->partial));
+    return dh_run_partial_path(run->quarantine, &run->checkpoint, &run->quarantine_partial);
+}
+
+static dh_result_options result_options(const run_state *run)
+{
+    return (dh_result_options){
+        .path = run->output,
+        .partial = (const char *)run->partial.data,
+        .quarantine = run->quarantine,
+        .quarantine_partial = (const char *)run->quarantine_partial.data,
+        .folder = run->folder,
+        .config = (const char *)run->config.data,
+        .deflate = (uint32_t)dh_options_number(run->options, DH_OPTION_DEFLATE),
+        .watch = run->watch,
+    };
 }
 
 static dh_status write_result(run_state *run)
 {
+    DH_TRY(dh_comm_agree(run->comm, set_partials(run)));
     DH_TRY(dh_shared_gather(run->comm, run->map.entry, run->map.entry_count, sizeof(dh_chunk_entry),
                             dh_chunk_table_order, &run->table_memory));
     free(run->map.entry);
     run->map.entry = NULL;
     const dh_chunk_table table =
         dh_chunk_table_view(dh_shared_data(run->table_memory), dh_shared_size(run->table_memory));
-    const dh_result_options options = {
-        .path = run->output,
-        .partial = run->partial,
-        .quarantine = run->quarantine,
-        .folder = run->folder,
-        .config = (const char *)run->config.data,
-        .deflate = (uint32_t)dh_options_number(run->options, DH_OPTION_DEFLATE),
-    };
+    const dh_result_options options = result_options(run);
     return dh_result_write(run->comm, &run->settings, run->plan, &table, &options, &run->result);
 }
 
-static dh_status report(run_state *run)
+/* The mark in the checkpoint goes first: killed behind the rename, a rerun knows that all is done. */
+static dh_status publish(const run_state *run)
+{
+    const dh_result_options options = result_options(run);
+    dh_status status = dh_result_mark_write(run->folder, options.partial, run->result.content);
+    if (status == DH_OK && !dh_attempt_is_current(run->folder, run->checkpoint.attempt.epoch)) {
+        status =
+            dh_error(DH_LOCKED, "%s: a later run has taken the checkpoint over: the result is left to it",
+                     run->folder);
+    }
+    dh_fault_place("publish");
+    if (status == DH_OK) {
+        status = dh_result_publish(&options);
+    }
+    if (status != DH_OK) {
+        dh_result_remove_partial(&options);
+    }
+    dh_fault_place("published");
+    return status;
+}
+
+static dh_status report(run_state *run, double *seconds_out, uint64_t *text_out, uint64_t *memory)
 {
     const double seconds = dh_seconds() - run->start;
     const dh_run_report report = {
@@ -184,21 +270,35 @@ static dh_status report(run_state *run)
         .start_time = (double)time(NULL) - seconds,
         .seconds = seconds,
         .plan_seconds = run->plan_seconds,
+        .recover_seconds = run->recover_seconds,
+        .recovery = &run->recovery,
+        .restarts = run->checkpoint.attempt.epoch - run->checkpoint.first_epoch,
     };
-    uint64_t totals[1] = {run->map.stats.text_bytes};
-    uint64_t memory = 0;
-    DH_TRY(dh_comm_sum(run->comm, totals, 1));
-    if (dh_run_report_write(&report, &memory) != DH_OK && is_root(run)) {
-        dh_warning("%s is complete, but the record of the run could not be written beside it", run->output);
+    uint64_t text_bytes = run->map.stats.text_bytes; /* of this attempt */
+    DH_TRY(dh_comm_sum(run->comm, &text_bytes, 1));
+    if (dh_run_report_write(&report, memory) != DH_OK && is_root(run)) {
+        dh_warning("the record of the run could not be written beside %s", run->output);
     }
+    *seconds_out = seconds;
+    *text_out = text_bytes;
+    return DH_OK;
+}
+
+static void say_end(const run_state *run, double seconds, uint64_t text_bytes, uint64_t memory)
+{
     const dh_quality *quality = &run->result.quality;
     uint64_t bad = 0;
     for (int reason = 1; reason < DH_REASON_COUNT; reason++) {
         bad += quality->reason[reason];
     }
+    const uint64_t all_bytes = text_bytes + run->recovery.text_bytes;
     dh_say("%" PRIu64 " documents, %.1f MB of text in %.2f s (%.1f MB/s), at most %.0f MiB a rank",
-           run->result.rows, (double)totals[0] / 1e6, seconds, (double)totals[0] / 1e6 / seconds,
+           run->result.rows, (double)all_bytes / 1e6, seconds, (double)text_bytes / 1e6 / seconds,
            (double)memory / 1048576.0);
+    if (run->recovery.segments > 0) {
+        dh_say("  of these, %.1f MB were done by earlier attempts; the time and the rate are of this one",
+               (double)run->recovery.text_bytes / 1e6);
+    }
     for (int reason = 1; reason < DH_REASON_COUNT; reason++) {
         if (quality->reason[reason] > 0) {
             dh_say("  %" PRIu64 " %s: %s", quality->reason[reason], dh_reason_name((dh_reason)reason),
@@ -221,27 +321,32 @@ static dh_status report(run_state *run)
     }
     dh_say("wrote %s (%.1f MB, content %.16s...)", run->output, (double)run->result.file_size / 1e6,
            run->result.content);
-    return DH_OK;
 }
 
-/* The spills are of no use to anybody once the run is over, those of a killed run before it neither. */
-static void remove_spills(const run_state *run)
+/* ---- all of it --------------------------------------------------------------------------------------- */
+
+static dh_status resolve(run_state *run)
 {
-    (void)dh_comm_barrier(run->comm);
-    DIR *folder = is_root(run) ? opendir(run->folder) : NULL;
-    if (folder == NULL) {
-        return;
-    }
-    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        if (strncmp(entry->d_name, DH_SPILL_PREFIX, strlen(DH_SPILL_PREFIX)) == 0) {
-            (void)unlinkat(dirfd(folder), entry->d_name, 0);
-        }
-    }
-    (void)closedir(folder);
-    const bool by_default = dh_options_text(run->options, DH_OPTION_CHECKPOINT) == NULL;
-    if (run->folder_made || by_default) {
-        (void)rmdir(run->folder); /* not if somebody else's files are in it */
-    }
+    DH_TRY(set_paths(run));
+    DH_TRY(dh_settings_resolve(run->options, &run->settings));
+    DH_TRY(dh_settings_config(&run->settings, run->options, &run->config));
+    DH_TRY(dh_buffer_append(&run->config, "", 1));
+    return dh_settings_fingerprint(&run->settings, run->options, &run->settings_text);
+}
+
+/* From the command line to what is to be computed. */
+static dh_status prepare(run_state *run)
+{
+    DH_TRY(dh_comm_agree(run->comm, resolve(run)));
+    DH_TRY(dh_run_checkpoint_take(run->comm, run->options, &run->checkpoint));
+    const double start = dh_seconds();
+    DH_TRY(create_watch(run));
+    DH_TRY(plan(run));
+    DH_TRY(dh_run_checkpoint_match(run->comm, run->options, run->plan, (const char *)run->settings_text.data,
+                                   run->watch, &run->checkpoint));
+    run->plan_seconds = dh_seconds() - start;
+    dh_fault_place("planned");
+    return DH_OK;
 }
 
 static dh_status run_all(run_state *run)
@@ -250,34 +355,61 @@ static dh_status run_all(run_state *run)
         return is_root(run) ? dh_error(DH_USAGE, "run needs at least one INPUT (dhatu run --help)")
                             : DH_USAGE;
     }
-    dh_status status = set_paths(run);
-    if (status == DH_OK) {
-        status = dh_settings_resolve(run->options, &run->settings);
+    DH_TRY(prepare(run));
+    if (run->checkpoint.complete) {
+        dh_say("%s is complete already: an earlier attempt wrote it", run->output);
+        return DH_OK;
     }
-    if (status == DH_OK) {
-        status = dh_settings_config(&run->settings, run->options, &run->config);
-    }
-    if (status == DH_OK) {
-        status = dh_buffer_append(&run->config, "", 1);
-    }
-    DH_TRY(dh_comm_agree(run->comm, status));
-    DH_TRY(plan(run));
+    DH_TRY(recover(run));
+    dh_fault_place("recovered");
     say_start(run);
     DH_TRY(map(run));
+    dh_fault_place("mapped");
     DH_TRY(write_result(run));
-    return report(run);
+    dh_fault_place("written");
+    double seconds = 0;
+    uint64_t text_bytes = 0;
+    uint64_t memory = 0;
+    DH_TRY(report(run, &seconds, &text_bytes, &memory));
+    DH_TRY(dh_comm_agree(run->comm, is_root(run) ? publish(run) : DH_OK));
+    say_end(run, seconds, text_bytes, memory);
+    return DH_OK;
+}
+
+/* Why a run ends before its result is there, where no error has told it. */
+static void say_leaving(const run_state *run, dh_status status)
+{
+    if (status == DH_AGAIN && run->watch != NULL) {
+        const char *reason = dh_watch_reason(run->watch);
+        dh_say("left%s%s", reason != NULL ? " because of " : " as asked", reason != NULL ? reason : "");
+    }
+}
+
+static dh_status leave(run_state *run, dh_status status)
+{
+    say_leaving(run, status);
+    (void)dh_comm_barrier(run->comm); /* nobody reads the spills any more */
+    if (is_root(run)) {
+        status = dh_run_checkpoint_leave(&run->checkpoint, status, run->committed,
+                                         dh_options_flag(run->options, DH_OPTION_KEEP_CHECKPOINT));
+    }
+    return dh_comm_agree(run->comm, status);
 }
 
 static void free_run(run_state *run)
 {
     dh_shared_free(run->table_memory);
+    dh_recovery_free(&run->recovery);
     dh_shared_free(run->plan_memory);
+    dh_watch_free(run->watch);
     free(run->map.entry);
     free(run->output);
-    free(run->partial);
     free(run->quarantine);
     free(run->folder);
+    dh_buffer_free(&run->partial);
+    dh_buffer_free(&run->quarantine_partial);
     dh_buffer_free(&run->config);
+    dh_buffer_free(&run->settings_text);
     dh_settings_free(&run->settings);
 }
 
@@ -285,9 +417,9 @@ dh_status dh_command_run(dh_options *options, int argc, char **argv)
 {
     run_state run = {.options = options, .argc = argc, .argv = argv, .start = dh_seconds()};
     DH_TRY(dh_comm_start(&argc, &argv, &run.comm));
-    const dh_status status = run_all(&run);
-    if (run.plan_memory != NULL) {
-        remove_spills(&run);
+    dh_status status = dh_comm_agree(run.comm, dh_fault_arm(dh_comm_rank(run.comm)));
+    if (status == DH_OK) {
+        status = leave(&run, run_all(&run));
     }
     const dh_status broken = dh_comm_agree(run.comm, dh_h5_is_broken() ? DH_IO : DH_OK);
     free_run(&run);

@@ -15,8 +15,8 @@
 /* What a rank tells rank 0. */
 typedef struct rank_figures {
     char host[64], backend[64];
-    uint64_t documents, text_bytes, file_bytes, bad, spill_bytes, memory;
-    double map_seconds, read_seconds, text_seconds, user_seconds, system_seconds;
+    uint64_t documents, text_bytes, file_bytes, bad, segments, spill_bytes, memory;
+    double map_seconds, commit_seconds, read_seconds, text_seconds, user_seconds, system_seconds;
     double job_seconds[DH_JOBS_MAX];
 } rank_figures;
 
@@ -57,9 +57,11 @@ static rank_figures own_figures(const dh_run_report *report)
     figures.text_bytes = report->map->stats.text_bytes;
     figures.file_bytes = report->map->stats.file_bytes;
     figures.bad = report->map->stats.bad;
+    figures.segments = report->map->segments;
     figures.spill_bytes = report->map->spill_bytes;
     figures.memory = memory_high_water();
     figures.map_seconds = report->map->seconds;
+    figures.commit_seconds = report->map->commit_seconds;
     figures.read_seconds = report->map->stats.read_seconds;
     figures.text_seconds = report->map->stats.text_seconds;
     figures.user_seconds = (double)usage.ru_utime.tv_sec + 1e-6 * (double)usage.ru_utime.tv_usec;
@@ -82,13 +84,14 @@ static dh_status take_figures(void *context, int rank, const void *bytes, size_t
     DH_TRY(dh_json_append_string(out, figures.host, strlen(figures.host)));
     DH_TRY(dh_buffer_printf(out, ",\"device\":"));
     DH_TRY(dh_json_append_string(out, figures.backend, strlen(figures.backend)));
-    DH_TRY(dh_buffer_printf(
-        out,
-        ",\"documents\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"text_bytes\":%" PRIu64 ",\"file_bytes\":%" PRIu64
-        ",\"spill_bytes\":%" PRIu64 ",\"memory_bytes\":%" PRIu64
-        ",\"seconds\":{\"map\":%.3f,\"read\":%.3f,\"text\":%.3f",
-        figures.documents, figures.bad, figures.text_bytes, figures.file_bytes, figures.spill_bytes,
-        figures.memory, figures.map_seconds, figures.read_seconds, figures.text_seconds));
+    DH_TRY(dh_buffer_printf(out,
+                            ",\"documents\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"text_bytes\":%" PRIu64
+                            ",\"file_bytes\":%" PRIu64 ",\"segments\":%" PRIu64 ",\"spill_bytes\":%" PRIu64
+                            ",\"memory_bytes\":%" PRIu64
+                            ",\"seconds\":{\"map\":%.3f,\"commit\":%.3f,\"read\":%.3f,\"text\":%.3f",
+                            figures.documents, figures.bad, figures.text_bytes, figures.file_bytes,
+                            figures.segments, figures.spill_bytes, figures.memory, figures.map_seconds,
+                            figures.commit_seconds, figures.read_seconds, figures.text_seconds));
     const dh_settings *settings = collector->report->settings;
     for (uint32_t j = 0; j < settings->job_count; j++) {
         DH_TRY(dh_buffer_printf(out, ",\"job %s\":%.3f", settings->job[j].job->name, figures.job_seconds[j]));
@@ -119,8 +122,14 @@ static dh_status append_head(const dh_run_report *report, dh_buffer *out)
     DH_TRY(dh_buffer_printf(out, "  \"start\": \"%s\",\n  \"seconds\": %.3f,\n  \"mpi\": ", text,
                             report->seconds));
     DH_TRY(dh_json_append_string(out, dh_comm_library(report->comm), strlen(dh_comm_library(report->comm))));
-    DH_TRY(dh_buffer_printf(out, ",\n  \"ranks\": %d,\n  \"backend\": \"%s\",\n  \"restarts\": 0,\n",
-                            dh_comm_size(report->comm), report->settings->backend->kind->name));
+    DH_TRY(dh_buffer_printf(out, ",\n  \"ranks\": %d,\n  \"backend\": \"%s\",\n  \"restarts\": %u,\n",
+                            dh_comm_size(report->comm), report->settings->backend->kind->name,
+                            report->restarts));
+    DH_TRY(dh_buffer_printf(out,
+                            "  \"recovered\": {\"segments\":%" PRIu64 ",\"documents\":%" PRIu64
+                            ",\"text_bytes\":%" PRIu64 ",\"damaged\":%" PRIu64 "},\n",
+                            report->recovery->segments, report->recovery->documents,
+                            report->recovery->text_bytes, report->recovery->damaged));
     DH_TRY(dh_buffer_printf(out,
                             "  \"documents\": %" PRIu64 ",\n  \"sources\": %" PRIu64
                             ",\n  \"source_bytes\": %" PRIu64 ",\n  \"result_bytes\": %" PRIu64
@@ -129,10 +138,11 @@ static dh_status append_head(const dh_run_report *report, dh_buffer *out)
                             result->ids_changed, result->content));
     return dh_buffer_printf(
         out,
-        "  \"phase_seconds\": {\"plan\":%.3f,\"map\":%.3f,\"ids\":%.3f,\"rows\":%.3f,\"sources\":%.3f,"
+        "  \"phase_seconds\": "
+        "{\"plan\":%.3f,\"recover\":%.3f,\"map\":%.3f,\"ids\":%.3f,\"rows\":%.3f,\"sources\":%.3f,"
         "\"finish\":%.3f},\n  \"rank_figures\": [",
-        report->plan_seconds, report->map->seconds, result->seconds_ids, result->seconds_rows,
-        result->seconds_sources, result->seconds_finish);
+        report->plan_seconds, report->recover_seconds, report->map->seconds, result->seconds_ids,
+        result->seconds_rows, result->seconds_sources, result->seconds_finish);
 }
 
 dh_status dh_run_report_write(const dh_run_report *report, uint64_t *memory_max)

@@ -5,6 +5,7 @@
 
 #include "comm/comm.h"
 #include "output/result.h"
+#include "run/map.h"
 
 typedef struct dh_run_report {
     dh_comm *comm;
@@ -17,7 +18,9 @@ typedef struct dh_run_report {
     char **argv;
     double start_time; /* seconds since 1970 */
     double seconds;
-    double plan_seconds;
+    double plan_seconds, recover_seconds;
+    const dh_recovery *recovery;
+    uint32_t restarts;
 } dh_run_report;
 
 /* Collects the ranks' figures and writes PATH.run.json on rank 0. COLLECTIVE. *memory_max: bytes of the

@@ -357,7 +357,8 @@ static dh_status compute_again(verifier *self)
     DH_TRY(check_lexicons(self));
     DH_TRY(list_sources(self));
     DH_TRY(choose_rows(self));
-    DH_TRY(dh_pipeline_create(&self->settings, take_chunk, self, &pipeline));
+    const dh_pipeline_hooks hooks = {.take = take_chunk, .context = self};
+    DH_TRY(dh_pipeline_create(&self->settings, &hooks, &pipeline));
     const dh_status status = check_sample(self, pipeline);
     dh_pipeline_free(pipeline);
     return status;

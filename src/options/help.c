@@ -13,9 +13,11 @@ static const char *const exit_codes[][2] = {
     {"1", "failed"},
     {"2", "the command line, configuration or a lexicon is wrong"},
     {"65", "more bad records than --max-bad or --strict allow"},
+    {"69", "another run holds the checkpoint folder"},
     {"70", "internal error: a known answer is wrong"},
     {"74", "I/O error: disk full, no permission, unreadable source"},
-    {"78", "input or result is not what it should be (verify)"},
+    {"75", "all that is done is kept: run the same command again"},
+    {"78", "input, options or result are not what they should be (run: since the checkpoint; verify)"},
 };
 
 /* Appends words of text, broken at HELP_WIDTH and indented. */

@@ -46,6 +46,84 @@ bool dh_parse_size(const char *text, bool with_units, uint64_t *out)
     return true;
 }
 
+/* HH:MM:SS or MM:SS behind an optional "D-". */
+static bool parse_clock(const char *text, uint64_t *out)
+{
+    uint64_t field[4] = {0}; /* days, then what stands between colons */
+    const char *dash = strchr(text, '-');
+    const size_t limit = dash != NULL ? 4 : 3;
+    size_t count = 0;
+    while (count < limit) {
+        const size_t size = strcspn(text, dash != NULL && count == 0 ? "-" : ":");
+        char digits[21];
+        if (size >= sizeof digits) {
+            return false;
+        }
+        memcpy(digits, text, size);
+        digits[size] = '\0';
+        if (!dh_parse_size(digits, false, &field[count++])) {
+            return false;
+        }
+        text += size;
+        if (*text == '\0') {
+            break;
+        }
+        text++;
+    }
+    if (*text != '\0' || (dash != NULL && count != 4) || count < 2) {
+        return false;
+    }
+    uint64_t seconds = 0;
+    for (size_t i = 0; i < count; i++) {
+        const bool days = dash != NULL && i == 0;
+        if (__builtin_add_overflow(seconds, field[i], &seconds) ||
+            (i + 1 < count && __builtin_mul_overflow(seconds, days ? 24U : 60U, &seconds))) {
+            return false;
+        }
+    }
+    *out = seconds;
+    return true;
+}
+
+bool dh_parse_time(const char *text, uint64_t *out)
+{
+    if (strchr(text, ':') != NULL) {
+        return parse_clock(text, out);
+    }
+    static const struct {
+        char letter;
+        uint64_t seconds;
+    } unit[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    char digits[24];
+    const size_t size = strlen(text);
+    if (size == 0 || size >= sizeof digits) {
+        return false;
+    }
+    memcpy(digits, text, size + 1);
+    uint64_t factor = 1;
+    for (size_t i = 0; i < sizeof unit / sizeof *unit; i++) {
+        if (text[size - 1] == unit[i].letter) {
+            factor = unit[i].seconds;
+            digits[size - 1] = '\0';
+        }
+    }
+    uint64_t value = 0;
+    return dh_parse_size(digits, false, &value) && !__builtin_mul_overflow(value, factor, out);
+}
+
+static bool parse_number(dh_option_kind kind, const char *text, uint64_t *out)
+{
+    return kind == DH_KIND_TIME ? dh_parse_time(text, out) : dh_parse_size(text, kind == DH_KIND_SIZE, out);
+}
+
+static const char *number_wanted(dh_option_kind kind)
+{
+    if (kind == DH_KIND_SIZE) {
+        return "a size like 512K, 16M or 2G";
+    }
+    return kind == DH_KIND_TIME ? "a time like 90, 10m, 2h or 1-12:00:00" : "a non-negative integer";
+}
+
 static bool is_choice(const char *choices, const char *value)
 {
     const size_t size = strcspn(value, "|");
@@ -77,10 +155,8 @@ static bool flag_value(const char *value, bool *out)
 static dh_status check_number(const dh_option *option, const char *value, const char *where)
 {
     uint64_t number = 0;
-    if (!dh_parse_size(value, option->kind == DH_KIND_SIZE, &number)) {
-        return dh_error(DH_USAGE, "%s: \"%s\" is not %s", where, value,
-                        option->kind == DH_KIND_SIZE ? "a size like 512K, 16M or 2G"
-                                                     : "a non-negative integer");
+    if (!parse_number(option->kind, value, &number)) {
+        return dh_error(DH_USAGE, "%s: \"%s\" is not %s", where, value, number_wanted(option->kind));
     }
     if (number < option->minimum || number > option->maximum) {
         return dh_error(DH_USAGE, "%s: %s is out of range (%llu to %llu)", where, value,
@@ -99,6 +175,7 @@ static dh_status check_value(const dh_option *option, const char *value, const c
                    : dh_error(DH_USAGE, "%s: \"%s\" is neither yes nor no", where, value);
     case DH_KIND_COUNT:
     case DH_KIND_SIZE:
+    case DH_KIND_TIME:
         return check_number(option, value, where);
     case DH_KIND_TEXT:
     case DH_KIND_LIST:
@@ -412,7 +489,7 @@ uint64_t dh_options_number(const dh_options *options, dh_option_id id)
 {
     uint64_t number = 0;
     if (options->value[id] != NULL) {
-        (void)dh_parse_size(options->value[id], dh_option_table[id].kind == DH_KIND_SIZE, &number);
+        (void)parse_number(dh_option_table[id].kind, options->value[id], &number);
     }
     return number;
 }

@@ -10,6 +10,7 @@
 
 typedef enum dh_command {
     DH_COMMAND_RUN = 0,
+    DH_COMMAND_STATUS,
     DH_COMMAND_JOBS,
     DH_COMMAND_INSPECT,
     DH_COMMAND_VERIFY,
@@ -35,7 +36,15 @@ typedef enum dh_option_id {
     /* run: where to */
     DH_OPTION_OUTPUT,
     DH_OPTION_FORCE,
+    /* run: checkpoint and restart */
     DH_OPTION_CHECKPOINT,
+    DH_OPTION_COMMIT_INTERVAL,
+    DH_OPTION_FRESH,
+    DH_OPTION_KEEP_CHECKPOINT,
+    DH_OPTION_BREAK_LOCK,
+    DH_OPTION_FINGERPRINT,
+    DH_OPTION_MAX_TIME,
+    DH_OPTION_GRACE,
     /* run: bad input */
     DH_OPTION_MAX_BAD,
     DH_OPTION_STRICT,
@@ -62,7 +71,8 @@ typedef enum dh_option_kind {
     DH_KIND_TEXT,
     DH_KIND_LIST,  /* may be given several times; values are kept apart by newlines */
     DH_KIND_COUNT, /* a non-negative integer */
-    DH_KIND_SIZE   /* bytes, with K, M, G, T (powers of 1024) */
+    DH_KIND_SIZE,  /* bytes, with K, M, G, T (powers of 1024) */
+    DH_KIND_TIME   /* seconds; with s, m, h, d, or as Slurm writes times: [D-]HH:MM:SS, MM:SS */
 } dh_option_kind;
 
 typedef struct dh_option {
@@ -71,7 +81,7 @@ typedef struct dh_option {
     dh_option_kind kind;
     const char *value_name;    /* in help: FILE, N, ... */
     const char *default_value; /* NULL: none */
-    uint64_t minimum, maximum; /* of COUNT and SIZE */
+    uint64_t minimum, maximum; /* of COUNT, SIZE and TIME */
     const char *choices;       /* TEXT: allowed values with | between, or NULL */
     unsigned commands;         /* bit 1 << dh_command */
     bool in_result;            /* it changes the result, so the result records it */
@@ -118,7 +128,7 @@ dh_status dh_options_set(dh_options *options, dh_option_id id, const char *value
 
 bool dh_options_flag(const dh_options *options, dh_option_id id);
 const char *dh_options_text(const dh_options *options, dh_option_id id); /* NULL when not set */
-uint64_t dh_options_number(const dh_options *options, dh_option_id id);  /* COUNT and SIZE */
+uint64_t dh_options_number(const dh_options *options, dh_option_id id);  /* COUNT, SIZE and TIME */
 bool dh_options_is_set(const dh_options *options, dh_option_id id);      /* not by default */
 
 /* Reads an INI file: [command] sections and a common first part, key = value, # and ; comments. */
@@ -126,6 +136,9 @@ dh_status dh_options_read_file(dh_options *options, const char *path);
 
 /* Parses a size or count. Returns false when text is none or overflows. */
 bool dh_parse_size(const char *text, bool with_units, uint64_t *out);
+
+/* Parses a time (DH_KIND_TIME) to seconds. Returns false when text is none or overflows. */
+bool dh_parse_time(const char *text, uint64_t *out);
 
 /* --help of a command (DH_COMMAND_COUNT: of the program) as text, and a man page as roff. */
 dh_status dh_help_text(dh_command command, dh_buffer *out);

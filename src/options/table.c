@@ -5,7 +5,8 @@
 #define JOBS (1U << DH_COMMAND_JOBS)
 #define INSPECT (1U << DH_COMMAND_INSPECT)
 #define VERIFY (1U << DH_COMMAND_VERIFY)
-#define ALL (RUN | JOBS | INSPECT | VERIFY | 1U << DH_COMMAND_HELP)
+#define STATUS (1U << DH_COMMAND_STATUS)
+#define ALL (RUN | STATUS | JOBS | INSPECT | VERIFY | 1U << DH_COMMAND_HELP)
 
 #define KIB UINT64_C(1024)
 #define MIB (KIB * KIB)
@@ -50,8 +51,29 @@ const dh_option dh_option_table[DH_OPTION_COUNT] = {
                          "replace a result that exists"},
     [DH_OPTION_CHECKPOINT] =
         {"checkpoint", 'c', DH_KIND_TEXT, "DIR", NULL, 0, 0, NULL, RUN, false,
-         "folder of the intermediate columns, on a file system that all ranks share; default: "
-         "OUTPUT.ckpt; removed at the end"},
+         "checkpoint folder, on a file system that all ranks share: it holds what is done, and the same "
+         "command "
+         "line again goes on from it; default: OUTPUT.ckpt; removed when the result is complete"},
+    [DH_OPTION_COMMIT_INTERVAL] = {"commit-interval", 0, DH_KIND_TIME, "TIME", "10", 0, 86400, NULL, RUN,
+                                   false,
+                                   "how often what is done is made durable, so how much work a crash costs "
+                                   "at most; 0: never, a run that "
+                                   "is killed starts over"},
+    [DH_OPTION_FRESH] = {"fresh", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN, false,
+                         "throw the checkpoint away and start over"},
+    [DH_OPTION_KEEP_CHECKPOINT] = {"keep-checkpoint", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN, false,
+                                   "keep the checkpoint folder when the result is complete"},
+    [DH_OPTION_BREAK_LOCK] = {"break-lock", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN, false,
+                              "take the checkpoint folder over from a run that you know to be dead"},
+    [DH_OPTION_FINGERPRINT] = {"fingerprint", 0, DH_KIND_TEXT, "KIND", "ends", 0, 0, "ends|all", RUN, false,
+                               "how a rerun knows the sources again: ends (size, time of change, first and "
+                               "last 64 KiB) or all (size and "
+                               "every byte, so that copies with new times pass)"},
+    [DH_OPTION_MAX_TIME] =
+        {"max-time", 0, DH_KIND_TIME, "TIME", NULL, 1, UINT64_C(366) * 86400, NULL, RUN, false,
+         "be gone, with exit code 75 and all that is done kept, this long after the start"},
+    [DH_OPTION_GRACE] = {"grace", 0, DH_KIND_TIME, "TIME", "30", 1, 86400, NULL, RUN, false,
+                         "time to leave after SIGUSR1 or SIGUSR2, and before the end of --max-time"},
     [DH_OPTION_MAX_BAD] =
         {"max-bad", 0, DH_KIND_COUNT, "N", NULL, 0, UINT64_MAX / 2, NULL, RUN, false,
          "end with exit code 65 when more than N records or sources are bad; default: no limit"},
@@ -96,10 +118,22 @@ const dh_command_facts dh_command_table[DH_COMMAND_COUNT] = {
          "quotes, or @LIST, a file with one path a line. "
          "Sources are plain, gzip, zstd or bzip2, told by content. What cannot be used is "
          "counted by reason, listed in OUTPUT.quarantine.jsonl, and never ends the run unless --strict or "
-         "--max-bad say so.",
+         "--max-bad say so.\n\n"
+         "What is done is kept in the checkpoint folder. After a crash, a kill, a full disk or exit code 75 "
+         "the same "
+         "command line goes on where it stopped, also with another number of ranks. SIGUSR1, SIGUSR2, "
+         "SIGTERM and a "
+         "file named stop in the folder make the run commit and leave with 75.",
          "dhatu run -j profile,digest -o out.h5 corpus/\n"
          "mpirun -n 8 dhatu run -j profile,digest -o out.h5 corpus/*.jsonl.gz\n"
          "dhatu run --text-field body.text --lang fr -o out.h5 @files.txt"},
+    [DH_COMMAND_STATUS] = {"status", "DIR", "show how far a run is, from its checkpoint folder",
+                           "Reads a checkpoint folder and prints what is done and what is left: segments, "
+                           "documents, bytes, rate, time "
+                           "left, the age of the last commit, restarts, bad records; and whether the run "
+                           "that holds it is alive. Works "
+                           "beside a running job and after it died; needs no MPI.",
+                           "dhatu status out.h5.ckpt\ndhatu status out.h5.ckpt --json"},
     [DH_COMMAND_JOBS] = {"jobs", "", "list the jobs and their columns",
                          "Prints each job with what it computes and the columns that it adds to the result.",
                          "dhatu jobs\ndhatu jobs --json"},

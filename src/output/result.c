@@ -1,5 +1,7 @@
 #include "output/result.h"
 
+#include "base/clock.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "output/writer.h"
@@ -40,22 +42,22 @@ static dh_status find_languages(dh_writer *writer)
  * met here, where nothing has to be undone. */
 static dh_status reserve_space(const char *path)
 {
-    const int file = open(path, O_RDWR | O_CLOEXEC);
+    int file = -1;
+    DH_TRY(dh_file_open(path, O_RDWR, &file));
     struct stat facts;
-    if (file < 0 || fstat(file, &facts) != 0) {
-        const dh_status status = dh_error(DH_IO, "%s: cannot open: %s", path, strerror(errno));
-        if (file >= 0) {
-            (void)close(file);
-        }
-        return status;
-    }
     dh_status status = DH_OK;
-    if (fallocate(file, 0, 0, facts.st_size) != 0 && errno != EOPNOTSUPP && errno != ENOSYS &&
-        errno != EINVAL) {
-        status = dh_error(DH_IO, "%s: cannot reserve %lld bytes for the result: %s", path,
-                          (long long)facts.st_size, strerror(errno));
+    if (fstat(file, &facts) != 0) {
+        status = dh_error(DH_IO, "%s: cannot stat: %s", path, strerror(errno));
+    } else {
+        const int fault = dh_fault(DH_CALL_RESERVE, path);
+        const int failed = fault > 0 || fallocate(file, 0, 0, facts.st_size) != 0;
+        const int reason = fault > 0 ? fault : errno;
+        if (failed && reason != EOPNOTSUPP && reason != ENOSYS && reason != EINVAL) {
+            status = dh_error(DH_IO, "%s: cannot reserve %lld bytes for the result: %s", path,
+                              (long long)facts.st_size, strerror(reason));
+        }
     }
-    (void)close(file);
+    (void)close(file); /* nothing was written through it */
     return status;
 }
 
@@ -77,11 +79,13 @@ static dh_status create_file(dh_writer *writer)
     for (uint32_t d = 0; d < writer->bulk->dataset_count; d++) {
         writer->bulk->dataset[d].offset = offset[d];
     }
-    writer->file = open(writer->options->partial, O_RDWR | O_CLOEXEC);
-    if (writer->file < 0) {
-        status =
-            dh_error(DH_IO, "%s: cannot open: %s (the result must be on a file system that all ranks share)",
-                     writer->options->partial, strerror(errno));
+    return dh_comm_agree(writer->comm, dh_file_open(writer->options->partial, O_RDWR, &writer->file));
+}
+
+dh_status dh_writer_agree(dh_writer *writer, dh_status status)
+{
+    if (status != DH_OK && status != DH_AGAIN) {
+        dh_watch_fail(writer->options->watch);
     }
     return dh_comm_agree(writer->comm, status);
 }
@@ -154,9 +158,8 @@ static dh_status sync_and_close(dh_writer *writer, dh_status status)
         if (status == DH_OK) {
             status = dh_file_sync(writer->file, writer->options->partial);
         }
-        if (close(writer->file) != 0 && status == DH_OK) {
-            status = dh_error(DH_IO, "%s: cannot close: %s", writer->options->partial, strerror(errno));
-        }
+        const dh_status closed = dh_file_close(writer->file, writer->options->partial);
+        status = status != DH_OK ? status : closed;
         writer->file = -1;
     }
     return status;
@@ -195,61 +198,43 @@ static dh_status check_file(const dh_writer *writer, const char *content)
 
 static dh_status sync_path(const char *path)
 {
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
-        return dh_error(DH_IO, "%s: cannot open: %s", path, strerror(errno));
-    }
+    int file = -1;
+    DH_TRY(dh_file_open(path, O_RDONLY, &file));
     const dh_status status = dh_file_sync(file, path);
     (void)close(file);
     return status;
 }
 
-static dh_status rename_to(const char *from, const char *to)
-{
-    if (rename(from, to) != 0) {
-        return dh_error(DH_IO, "%s: cannot rename to %s: %s", from, to, strerror(errno));
-    }
-    return DH_OK;
-}
-
-/* On rank 0: the small results, the check, the final names. The quarantine goes first: a result that
- * stands is complete. */
+/* On rank 0: the small results and the check. */
 static dh_status finish(dh_writer *writer, dh_result_facts *facts)
 {
-    dh_buffer quarantine = {0};
     DH_TRY(dh_writer_finish(writer, facts->content));
     DH_TRY(sync_path(writer->options->partial));
     DH_TRY(check_file(writer, facts->content));
     struct stat file;
     facts->file_size = stat(writer->options->partial, &file) == 0 ? (uint64_t)file.st_size : 0;
-    dh_status status = dh_quarantine_partial(writer->options->quarantine, &quarantine);
-    if (status == DH_OK) {
-        status = rename_to((const char *)quarantine.data, writer->options->quarantine);
-    }
-    dh_buffer_free(&quarantine);
-    DH_TRY(status);
-    DH_TRY(rename_to(writer->options->partial, writer->options->path));
-    return dh_file_sync_folder_of(writer->options->path);
+    return DH_OK;
 }
 
-static void remove_partial(const dh_writer *writer)
+dh_status dh_result_publish(const dh_result_options *options)
 {
-    if (dh_comm_rank(writer->comm) == 0) {
-        dh_buffer quarantine = {0};
-        (void)unlink(writer->options->partial);
-        if (dh_quarantine_partial(writer->options->quarantine, &quarantine) == DH_OK) {
-            (void)unlink((const char *)quarantine.data);
-        }
-        dh_buffer_free(&quarantine);
-    }
+    DH_TRY(dh_file_rename(options->quarantine_partial, options->quarantine));
+    DH_TRY(dh_file_rename(options->partial, options->path));
+    return dh_file_sync_folder_of(options->path);
+}
+
+void dh_result_remove_partial(const dh_result_options *options)
+{
+    (void)unlink(options->partial);
+    (void)unlink(options->quarantine_partial);
 }
 
 static dh_status prepare(dh_writer *writer, dh_result_facts *facts)
 {
     const dh_share_kind kind = writer->options->deflate > 0 ? DH_SHARE_CYCLIC : DH_SHARE_RANGES;
-    DH_TRY(dh_comm_agree(writer->comm,
-                         dh_row_reader_create(&writer->settings->schema, writer->plan, writer->table,
-                                              writer->options->folder, &writer->reader)));
+    DH_TRY(dh_comm_agree(writer->comm, dh_row_reader_create(&writer->settings->schema, writer->plan,
+                                                            writer->table, writer->options->folder,
+                                                            writer->options->watch, &writer->reader)));
     DH_TRY(dh_ids_resolve(writer->comm, writer->reader, writer->table->rows, kind, &writer->ids));
     facts->ids_changed = writer->ids.changed;
     DH_TRY(find_languages(writer));
@@ -300,7 +285,9 @@ dh_status dh_result_write(dh_comm *comm, const dh_settings *settings, const dh_p
     const dh_status status = write_result(&writer, out);
     if (status != DH_OK) {
         (void)sync_and_close(&writer, status);
-        remove_partial(&writer);
+        if (dh_comm_rank(comm) == 0) {
+            dh_result_remove_partial(options);
+        }
     }
     out->quality = writer.quality;
     out->rows = table->rows;

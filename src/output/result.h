@@ -5,6 +5,7 @@
 #include "comm/comm.h"
 #include "output/bulk.h"
 #include "output/content.h"
+#include "run/watch.h"
 
 /* Counts of what was and what was not a document; bytes are of the uncompressed sources. */
 typedef struct dh_quality {
@@ -21,9 +22,11 @@ typedef struct dh_result_options {
     const char *path;       /* of the result */
     const char *partial;    /* where it is written first */
     const char *quarantine; /* path of the list of bad records */
-    const char *folder;     /* of the spills */
-    const char *config;     /* JSON */
+    const char *quarantine_partial;
+    const char *folder; /* of the spills */
+    const char *config; /* JSON */
     uint32_t deflate;
+    dh_watch *watch;
 } dh_result_options;
 
 typedef struct dh_result_facts {
@@ -34,11 +37,18 @@ typedef struct dh_result_facts {
     double seconds_ids, seconds_rows, seconds_sources, seconds_finish;
 } dh_result_facts;
 
-/* Writes options->partial, checks it, and renames it to options->path; the quarantine beside it.
- * COLLECTIVE; the status is the same on all ranks. Errors: DH_IO (logged with path and bytes); the partial
- * file is removed, an earlier result is untouched. */
+/* Writes options->partial and quarantine_partial, and reads the former back. COLLECTIVE; the status is the
+ * same on all ranks. Errors: DH_IO (logged with path and bytes), DH_AGAIN, DH_LOCKED (watch.h); the partial
+ * files are removed, an earlier result is untouched. */
 dh_status dh_result_write(dh_comm *comm, const dh_settings *settings, const dh_plan *plan,
                           const dh_chunk_table *table, const dh_result_options *options,
                           dh_result_facts *out);
+
+/* On rank 0: gives both their final names, durably. The quarantine goes first: a result that has its name is
+ * complete. Errors: DH_IO (logged). */
+dh_status dh_result_publish(const dh_result_options *options);
+
+/* Removes both partial files, if they are there. */
+void dh_result_remove_partial(const dh_result_options *options);
 
 #endif

@@ -161,7 +161,7 @@ static dh_status write_contiguous(row_writer *rows)
     for (uint64_t k = 0; k < dh_share_count(share) && status == DH_OK; k++) {
         status = write_block(rows, dh_share_block(share, k));
     }
-    DH_TRY(dh_comm_agree(rows->writer->comm, status));
+    DH_TRY(dh_writer_agree(rows->writer, status));
     for (uint32_t d = 0; d < rows->writer->bulk->row_dataset_count; d++) {
         DH_TRY(dh_writer_collect_digest(rows->writer, &rows->writer->bulk->dataset[d], &rows->digests[d]));
     }

@@ -178,7 +178,7 @@ static dh_status flush_quarantine(source_writer *sources)
 {
     const size_t size = sources->quarantine.size;
     if (!sources->counting && size > 0) {
-        DH_TRY(dh_file_write_at(sources->quarantine_file, sources->writer->options->quarantine,
+        DH_TRY(dh_file_write_at(sources->quarantine_file, sources->writer->options->quarantine_partial,
                                 sources->quarantine.data, size, sources->quarantine_offset));
         sources->quarantine_offset += size;
     }
@@ -231,24 +231,10 @@ static dh_status read_bad(source_writer *sources)
     return DH_OK;
 }
 
-dh_status dh_quarantine_partial(const char *path, dh_buffer *out)
-{
-    DH_TRY(dh_buffer_printf(out, "%s.partial", path));
-    return dh_buffer_append(out, "", 1);
-}
-
 static dh_status open_quarantine(source_writer *sources, int flags)
 {
-    dh_buffer path = {0};
-    dh_status status = dh_quarantine_partial(sources->writer->options->quarantine, &path);
-    if (status == DH_OK) {
-        sources->quarantine_file = open((const char *)path.data, flags | O_WRONLY | O_CLOEXEC, 0666);
-        if (sources->quarantine_file < 0) {
-            status = dh_error(DH_IO, "%s: cannot create: %s", (const char *)path.data, strerror(errno));
-        }
-    }
-    dh_buffer_free(&path);
-    return status;
+    return dh_file_open(sources->writer->options->quarantine_partial, flags | O_WRONLY,
+                        &sources->quarantine_file);
 }
 
 /* ---- all blocks -------------------------------------------------------------------------------------- */
@@ -259,6 +245,7 @@ static dh_status for_blocks(source_writer *sources, block_work *work)
 {
     for (uint64_t k = 0; k < dh_share_count(&sources->share); k++) {
         const uint64_t total = sources->writer->plan->source_count;
+        DH_TRY(dh_watch_poll(sources->writer->options->watch));
         sources->first = dh_share_block(&sources->share, k) * DH_BLOCK_ROWS;
         sources->count = total - sources->first < DH_BLOCK_ROWS ? total - sources->first : DH_BLOCK_ROWS;
         DH_TRY(work(sources));
@@ -299,12 +286,13 @@ static dh_status write_quarantine(source_writer *sources)
         status = flush_quarantine(sources);
     }
     if (status == DH_OK) {
-        status = dh_file_sync(sources->quarantine_file, writer->options->quarantine);
+        status = dh_file_sync(sources->quarantine_file, writer->options->quarantine_partial);
     }
     if (sources->quarantine_file >= 0) {
-        (void)close(sources->quarantine_file);
+        const dh_status closed = dh_file_close(sources->quarantine_file, writer->options->quarantine_partial);
+        status = status != DH_OK ? status : closed;
     }
-    return dh_comm_agree(writer->comm, status);
+    return dh_writer_agree(writer, status);
 }
 
 static dh_status write_all(source_writer *sources)
@@ -314,7 +302,7 @@ static dh_status write_all(source_writer *sources)
     if (status == DH_OK) {
         status = flush_quarantine(sources);
     }
-    DH_TRY(dh_comm_agree(writer->comm, status));
+    DH_TRY(dh_writer_agree(writer, status));
     for (uint32_t d = writer->bulk->row_dataset_count; d < writer->bulk->dataset_count; d++) {
         DH_TRY(dh_writer_collect_digest(writer, &writer->bulk->dataset[d],
                                         &sources->digests[d - writer->bulk->row_dataset_count]));

@@ -28,11 +28,11 @@ dh_status dh_writer_sources(dh_writer *writer);
 /* On rank 0: corpus-level results, config, quality, versions, content digest. */
 dh_status dh_writer_finish(dh_writer *writer, char content[2 * DH_SHA256_SIZE + 1]);
 
+/* dh_comm_agree; a rank that failed first makes the others stop at their next block. */
+dh_status dh_writer_agree(dh_writer *writer, dh_status status);
+
 /* Digests of the blocks of a dataset, rank after rank, become its digest on rank 0. COLLECTIVE. */
 dh_status dh_writer_collect_digest(dh_writer *writer, const dh_bulk_dataset *dataset,
                                    const dh_buffer *blocks);
-
-/* Where the quarantine is written before it is renamed. */
-dh_status dh_quarantine_partial(const char *path, dh_buffer *out);
 
 #endif

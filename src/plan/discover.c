@@ -1,5 +1,6 @@
 #include "plan/discover.h"
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "read/records.h"
@@ -22,8 +23,31 @@ typedef struct folder_chain {
 
 typedef struct file_finder {
     dh_found *found;
-    char *own_output; /* canonical; NULL: none */
+    char *own_output;      /* canonical; NULL: none */
+    bool leaves_out;       /* the folder that follows */
+    dev_t left_out_device; /* known by its inode, so that no link leads into it either */
+    ino_t left_out_inode;
 } file_finder;
+
+static int get_facts(const char *path, struct stat *facts)
+{
+    const int fault = dh_fault(DH_CALL_STAT, path);
+    if (fault > 0) {
+        errno = fault;
+        return -1;
+    }
+    return stat(path, facts);
+}
+
+static DIR *open_folder(const char *path)
+{
+    const int fault = dh_fault(DH_CALL_FOLDER, path);
+    if (fault > 0) {
+        errno = fault;
+        return NULL;
+    }
+    return opendir(path);
+}
 
 void dh_found_free(dh_found *found)
 {
@@ -116,7 +140,7 @@ static dh_status walk(file_finder *finder, char *path, size_t base_size, const f
 static dh_status walk_entry(file_finder *finder, char *path, size_t base_size, const folder_chain *chain)
 {
     struct stat facts;
-    if (stat(path, &facts) != 0) {
+    if (get_facts(path, &facts) != 0) {
         if (errno == ENOENT || errno == ELOOP) {
             dh_warning("%s: a link that leads nowhere, left out", path);
             return DH_OK;
@@ -143,18 +167,9 @@ static dh_status walk_entry(file_finder *finder, char *path, size_t base_size, c
 }
 
 /* path is a buffer of PATH_MAX; it is as before on return. */
-static dh_status walk(file_finder *finder, char *path, size_t base_size, const folder_chain *parent)
+static dh_status walk_open(file_finder *finder, DIR *folder, char *path, size_t base_size,
+                           const folder_chain *chain)
 {
-    DIR *folder = opendir(path);
-    struct stat facts;
-    if (folder == NULL || fstat(dirfd(folder), &facts) != 0) {
-        const dh_status status = dh_error(DH_IO, "%s: cannot open the folder: %s", path, strerror(errno));
-        if (folder != NULL) {
-            (void)closedir(folder);
-        }
-        return status;
-    }
-    const folder_chain chain = {parent, facts.st_dev, facts.st_ino};
     const size_t size = strlen(path);
     dh_status status = DH_OK;
     errno = 0;
@@ -171,14 +186,36 @@ static dh_status walk(file_finder *finder, char *path, size_t base_size, const f
         const bool slashed = path[size - 1] == '/';
         path[size] = '/';
         memcpy(path + size + (slashed ? 0 : 1), entry->d_name, name_size + 1);
-        status = walk_entry(finder, path, base_size, &chain);
+        status = walk_entry(finder, path, base_size, chain);
         path[size] = '\0';
         errno = 0;
     }
     if (status == DH_OK && errno != 0) {
         status = dh_error(DH_IO, "%s: cannot read the folder: %s", path, strerror(errno));
     }
-    (void)closedir(folder);
+    return status;
+}
+
+static bool is_left_out(const file_finder *finder, const struct stat *facts)
+{
+    return finder->leaves_out && facts->st_dev == finder->left_out_device &&
+           facts->st_ino == finder->left_out_inode;
+}
+
+static dh_status walk(file_finder *finder, char *path, size_t base_size, const folder_chain *parent)
+{
+    DIR *folder = open_folder(path);
+    struct stat facts;
+    dh_status status = DH_OK;
+    if (folder == NULL || fstat(dirfd(folder), &facts) != 0) {
+        status = dh_error(DH_IO, "%s: cannot open the folder: %s", path, strerror(errno));
+    } else if (!is_left_out(finder, &facts)) {
+        const folder_chain chain = {parent, facts.st_dev, facts.st_ino};
+        status = walk_open(finder, folder, path, base_size, &chain);
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
     return status;
 }
 
@@ -195,7 +232,7 @@ static dh_status add_folder(file_finder *finder, const char *path)
 static dh_status add_path(file_finder *finder, const char *path)
 {
     struct stat facts;
-    if (stat(path, &facts) != 0) {
+    if (get_facts(path, &facts) != 0) {
         return dh_error(DH_IO, "%s: cannot read: %s", path, strerror(errno));
     }
     return S_ISDIR(facts.st_mode) ? add_folder(finder, path) : add_loose(finder, path, &facts);
@@ -378,10 +415,27 @@ static dh_status find_own_output(const char *output, file_finder *finder)
     return DH_OK;
 }
 
-static dh_status add_inputs(char *const *input, size_t input_count, const char *output, dh_found *out)
+/* A folder that does not exist has nothing to leave out. */
+static dh_status find_left_out(const char *path, file_finder *finder)
+{
+    struct stat facts;
+    if (get_facts(path, &facts) != 0) {
+        return errno == ENOENT ? DH_OK : dh_error(DH_IO, "%s: cannot stat: %s", path, strerror(errno));
+    }
+    finder->leaves_out = true;
+    finder->left_out_device = facts.st_dev;
+    finder->left_out_inode = facts.st_ino;
+    return DH_OK;
+}
+
+static dh_status add_inputs(char *const *input, size_t input_count, const char *output, const char *left_out,
+                            dh_found *out)
 {
     file_finder finder = {.found = out};
     dh_status status = output != NULL ? find_own_output(output, &finder) : DH_OK;
+    if (status == DH_OK && left_out != NULL) {
+        status = find_left_out(left_out, &finder);
+    }
     for (size_t i = 0; i < input_count && status == DH_OK; i++) {
         status = add_input(&finder, input[i]);
     }
@@ -389,9 +443,10 @@ static dh_status add_inputs(char *const *input, size_t input_count, const char *
     return status;
 }
 
-dh_status dh_discover(char *const *input, size_t input_count, const char *exclude_prefix, dh_found *out)
+dh_status dh_discover(char *const *input, size_t input_count, const char *exclude_prefix,
+                      const char *exclude_folder, dh_found *out)
 {
-    DH_TRY(add_inputs(input, input_count, exclude_prefix, out));
+    DH_TRY(add_inputs(input, input_count, exclude_prefix, exclude_folder, out));
     if (out->count == 0) {
         return dh_error(DH_USAGE, "no source: the inputs hold no file");
     }

@@ -19,7 +19,8 @@ typedef struct dh_found {
     size_t count, capacity;
 } dh_found;
 
-/* Finds the files of all inputs, names them and sorts them by name. Errors as of dh_plan_make. */
+/* Finds the files of all inputs, names them and sorts them by name. exclude_prefix and exclude_folder as of
+ * dh_plan_options. Errors as of dh_plan_make. */
 dh_status dh_discover(char *const *input, size_t input_count, const char *exclude_prefix,
                       const char *exclude_folder, dh_found *out);
 void dh_found_free(dh_found *found);

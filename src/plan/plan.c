@@ -3,11 +3,8 @@
 #include "base/log.h"
 #include "plan/discover.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     COMPRESSED_WEIGHT = 4, /* a compressed byte counts as so many in a run of small sources */
@@ -18,18 +15,10 @@ enum {
 
 static dh_status is_compressed(const char *path, bool *out)
 {
-    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0) {
-        return dh_error(DH_IO, "%s: cannot open: %s", path, strerror(errno));
-    }
-    uint8_t head[8] = {0};
-    const ssize_t got = pread(file, head, sizeof head, 0);
-    const int reason = errno;
-    (void)close(file);
-    if (got < 0) {
-        return dh_error(DH_IO, "%s: cannot read: %s", path, strerror(reason));
-    }
-    *out = dh_compression_detect(head, (size_t)got) != DH_COMPRESSION_NONE;
+    dh_stream *stream = NULL;
+    DH_TRY(dh_stream_open(path, 0, NULL, &stream));
+    *out = dh_stream_compression(stream) != DH_COMPRESSION_NONE;
+    dh_stream_close(stream);
     return DH_OK;
 }
 
@@ -66,11 +55,23 @@ static uint64_t weight(const dh_found_file *file)
     return SOURCE_WEIGHT + file->size * (suffixed ? COMPRESSED_WEIGHT : 1);
 }
 
+static dh_status kind_of_large(const dh_found_file *file, dh_format format, dh_work_kind *out)
+{
+    const dh_format of_source = format == DH_FORMAT_AUTO ? dh_format_of_name(file->name) : format;
+    if (of_source == DH_FORMAT_TEXT) {
+        *out = DH_WORK_WHOLE;
+        return DH_OK;
+    }
+    bool compressed = false;
+    DH_TRY(is_compressed(file->path, &compressed));
+    *out = compressed ? DH_WORK_STREAM : DH_WORK_RANGES;
+    return DH_OK;
+}
+
 static dh_status cut(group_list *list, dh_format format)
 {
     const uint32_t count = (uint32_t)list->found->count;
     for (uint32_t s = 0; s < count;) {
-        const dh_found_file *file = &list->found->file[s];
         if (is_small(list, s)) {
             uint32_t end = s;
             uint64_t sum = 0;
@@ -81,11 +82,9 @@ static dh_status cut(group_list *list, dh_format format)
             s = end;
             continue;
         }
-        const dh_format of_source = format == DH_FORMAT_AUTO ? dh_format_of_name(file->name) : format;
-        bool compressed = false;
-        DH_TRY(is_compressed(file->path, &compressed));
-        const bool whole = compressed || of_source == DH_FORMAT_TEXT;
-        DH_TRY(group_add(list, s, 1, whole ? DH_WORK_WHOLE : DH_WORK_RANGES));
+        dh_work_kind kind = DH_WORK_WHOLE;
+        DH_TRY(kind_of_large(&list->found->file[s], format, &kind));
+        DH_TRY(group_add(list, s, 1, kind));
         s++;
     }
     return DH_OK;
@@ -93,10 +92,10 @@ static dh_status cut(group_list *list, dh_format format)
 
 typedef struct sortable_group {
     dh_work_group group;
-    uint64_t size; /* of a whole source, else 0 */
+    uint64_t size; /* of a source that one rank reads alone, else 0 */
 } sortable_group;
 
-/* Whole sources first, the largest in front: what cannot be shared must start early. */
+/* Whole sources and streams first, the largest in front: what cannot be shared must start early. */
 static int compare_groups(const void *a, const void *b)
 {
     const sortable_group *left = a;
@@ -115,7 +114,8 @@ static dh_status order(group_list *list, uint64_t *item_count)
     for (size_t g = 0; g < list->count; g++) {
         const dh_work_group *group = &list->group[g];
         sortable[g].group = *group;
-        sortable[g].size = group->kind == DH_WORK_WHOLE ? list->found->file[group->first_source].size : 0;
+        const bool alone = group->kind == DH_WORK_WHOLE || group->kind == DH_WORK_STREAM;
+        sortable[g].size = alone ? list->found->file[group->first_source].size : 0;
     }
     qsort(sortable, list->count, sizeof *sortable, compare_groups);
     uint64_t items = 0;
@@ -176,7 +176,8 @@ dh_status dh_plan_make(const dh_plan_options *options, char *const *input, size_
     dh_found found = {0};
     group_list list = {.found = &found, .segment_size = options->segment_size};
     uint64_t item_count = 0;
-    dh_status status = dh_discover(input, input_count, options->exclude_prefix, &found);
+    dh_status status =
+        dh_discover(input, input_count, options->exclude_prefix, options->exclude_folder, &found);
     if (status == DH_OK) {
         status = cut(&list, options->format);
     }
@@ -229,7 +230,8 @@ dh_work_item dh_plan_item(const dh_plan *plan, uint64_t item)
     dh_work_item work = {.first_source = group[low].first_source,
                          .source_count = group[low].source_count,
                          .begin = 0,
-                         .end = UINT64_MAX};
+                         .end = UINT64_MAX,
+                         .kind = (dh_work_kind)group[low].kind};
     if (group[low].kind == DH_WORK_RANGES) {
         const uint64_t size = dh_plan_source(plan, work.first_source)->size;
         work.begin = (item - group[low].first_item) * plan->segment_size;

@@ -13,7 +13,8 @@ typedef struct dh_plan_options {
     uint64_t segment_size;      /* a multiple of DH_CONTENT_BLOCK */
     const char *exclude_prefix; /* the run's own result, in a folder that exists: it and the files that the
                                    run writes beside it are left out of folders; NULL: none */
-    const char *exclude_folder; /* the checkpoint folder, which may not exist yet; NULL: none */
+    const char *exclude_folder; /* the checkpoint folder, which may not exist yet: is not walked into, by
+                                   whatever path; NULL: none */
 } dh_plan_options;
 
 /* One input file. Strings are offsets into the block (dh_plan_string). */

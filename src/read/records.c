@@ -1,21 +1,21 @@
 #include "read/records.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include <sys/stat.h>
 
 enum {
-    WINDOW_SIZE = 1 << 20,    /* of the buffer; grows for longer records, up to record_max */
-    READ_SIZE_MIN = 64 << 10, /* never ask a stream for less */
-    BINARY_PROBE = 8 << 10,   /* a text file with a NUL byte in its first bytes is none */
+    WINDOW_SIZE = 1 << 20, /* of the buffer; grows for longer records, up to record_max */
+    /* What a damaged gzip file gives may depend on the sizes of the reads (stream.h). So a compressed source
+       is always read in these steps, whatever the ranges are. */
+    READ_STEP = 256 << 10,
+    READ_BEHIND = 64 << 10, /* of a plain source, behind the range: the rest of its last record */
+    BINARY_PROBE = 8 << 10, /* a text file with a NUL byte in its first bytes is none */
     BOM_SIZE = 3
 };
 
@@ -30,10 +30,10 @@ struct dh_record_reader {
     size_t capacity, position, filled;
     uint64_t window_offset;
     bool stream_ended, failed_source; /* the source is unusable as a whole */
-    bool range_done, damage_told;
-    bool skip_first; /* the first bytes belong to a record of the range before */
-    XXH3_state_t *block_state;
-    uint64_t hashed_to; /* the content hash has the bytes [begin, hashed_to) */
+    bool range_started, range_done;
+    bool at_record;      /* a record begins at position, else it is in the middle of one */
+    uint64_t file_bytes; /* of the whole source, once it has ended */
+    dh_content_hasher *hasher;
     dh_reason source_reason;
     dh_source_facts facts;
 };
@@ -111,15 +111,16 @@ dh_status dh_record_reader_create(const dh_record_options *options, dh_record_re
     DH_TRY(dh_allocate(1, sizeof(dh_record_reader), "the record reader", &memory));
     dh_record_reader *reader = memory;
     reader->options = *options;
-    reader->block_state = XXH3_createState();
-    void *window = malloc(WINDOW_SIZE);
-    if (reader->block_state == NULL || window == NULL) {
-        free(window);
-        dh_record_reader_free(reader);
-        return dh_error(DH_NO_MEMORY, "out of memory: the record reader");
-    }
-    reader->window = window;
     reader->capacity = WINDOW_SIZE;
+    dh_status status = dh_content_hasher_create(&reader->hasher);
+    if (status == DH_OK) {
+        status = dh_allocate(WINDOW_SIZE, 1, "the record reader's window", &memory);
+    }
+    if (status != DH_OK) {
+        dh_record_reader_free(reader);
+        return status;
+    }
+    reader->window = memory;
     *out = reader;
     return DH_OK;
 }
@@ -138,111 +139,121 @@ void dh_record_reader_free(dh_record_reader *reader)
         return;
     }
     close_source(reader);
-    (void)XXH3_freeState(reader->block_state);
+    dh_content_hasher_free(reader->hasher);
     free(reader->window);
     free(reader);
+}
+
+/* Moves the unused bytes to the front. */
+static void move_to_front(dh_record_reader *reader)
+{
+    memmove(reader->window, reader->window + reader->position, reader->filled - reader->position);
+    reader->window_offset += reader->position;
+    reader->filled -= reader->position;
+    reader->position = 0;
 }
 
 /* A grown window is given back, so that one giant record does not hold memory for the rest of the run. */
 static dh_status shrink_window(dh_record_reader *reader)
 {
-    if (reader->capacity > WINDOW_SIZE) {
-        free(reader->window);
-        reader->window = NULL;
-        void *window = NULL;
-        DH_TRY(dh_allocate(WINDOW_SIZE, 1, "the record reader's window", &window));
+    move_to_front(reader);
+    if (reader->capacity > WINDOW_SIZE && reader->filled <= WINDOW_SIZE - READ_STEP) {
+        void *window = reader->window;
+        DH_TRY(dh_reallocate(WINDOW_SIZE, 1, "the record reader's window", &window));
         reader->window = window;
         reader->capacity = WINDOW_SIZE;
     }
     return DH_OK;
 }
 
-/* Every range of a file must come to the same opinion of it, so each looks at the file's first bytes. */
-static dh_status is_plain_utf16(const char *path, bool *utf16)
+static bool is_utf16(const uint8_t *head)
 {
-    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0) {
-        return dh_error(DH_IO, "%s: cannot open: %s", path, strerror(errno));
+    return (head[0] == 0xFF && head[1] == 0xFE) || (head[0] == 0xFE && head[1] == 0xFF);
+}
+
+static dh_status check_range(const dh_record_reader *reader, uint64_t begin, uint64_t end)
+{
+    const bool aligned =
+        begin % DH_CONTENT_BLOCK == 0 && (end % DH_CONTENT_BLOCK == 0 || end == UINT64_MAX) && begin < end;
+    const bool whole = begin == 0 && end == UINT64_MAX;
+    if (!aligned || (reader->format == DH_FORMAT_TEXT && !whole)) {
+        return dh_error(DH_INTERNAL, "%s: bytes %llu to %llu are no range", reader->path,
+                        (unsigned long long)begin, (unsigned long long)end);
     }
-    uint8_t head[2] = {0, 0};
-    const ssize_t got = pread(file, head, sizeof head, 0);
-    (void)close(file);
-    *utf16 = got == 2 && ((head[0] == 0xFF && head[1] == 0xFE) || (head[0] == 0xFE && head[1] == 0xFF));
     return DH_OK;
+}
+
+static void set_range(dh_record_reader *reader, uint64_t begin, uint64_t end)
+{
+    reader->begin = begin;
+    reader->end = end;
+    reader->range_started = false;
+    reader->range_done = false;
+    reader->facts = (dh_source_facts){0};
+}
+
+static bool is_plain(const dh_record_reader *reader)
+{
+    return dh_stream_compression(reader->stream) == DH_COMPRESSION_NONE;
+}
+
+static dh_status open_stream(dh_record_reader *reader)
+{
+    DH_TRY(dh_stream_open(reader->path, 0, &reader->options.limits, &reader->stream));
+    if (reader->begin == 0 || !is_plain(reader)) {
+        return DH_OK;
+    }
+    /* Every range of a file must come to the same opinion of it, so each looks at the file's first bytes. */
+    uint8_t head[2];
+    size_t got = 0;
+    const dh_status status = dh_stream_read(reader->stream, head, sizeof head, &got);
+    if (status != DH_OK && status != DH_END) {
+        return status;
+    }
+    reader->failed_source = got == sizeof head && is_utf16(head);
+    close_source(reader);
+    /* One byte earlier, to see whether a record begins exactly at begin. */
+    reader->window_offset = reader->begin - 1;
+    return dh_stream_open(reader->path, reader->window_offset, &reader->options.limits, &reader->stream);
 }
 
 dh_status dh_record_reader_open(dh_record_reader *reader, const char *path, const char *name, uint64_t begin,
                                 uint64_t end)
 {
     close_source(reader);
-    DH_TRY(shrink_window(reader));
+    reader->range_done = false;
     reader->path = path;
     reader->format =
         reader->options.format == DH_FORMAT_AUTO ? dh_format_of_name(name) : reader->options.format;
-    reader->begin = begin;
-    reader->end = end;
+    DH_TRY(check_range(reader, begin, end));
     reader->position = 0;
     reader->filled = 0;
+    DH_TRY(shrink_window(reader));
+    set_range(reader, begin, end);
     reader->stream_ended = false;
     reader->failed_source = false;
-    reader->range_done = false;
-    reader->damage_told = false;
+    reader->at_record = true;
     reader->source_reason = DH_REASON_NONE;
-    reader->hashed_to = begin;
-    reader->facts = (dh_source_facts){0};
-    reader->skip_first = begin > 0;
-    /* One byte earlier, to see whether a record begins exactly at begin. */
-    reader->window_offset = begin > 0 ? begin - 1 : 0;
-    DH_TRY(dh_stream_open(path, reader->window_offset, &reader->options.limits, &reader->stream));
-    if (begin > 0) {
-        DH_TRY(is_plain_utf16(path, &reader->failed_source));
+    reader->window_offset = 0;
+    DH_TRY(open_stream(reader));
+    dh_content_hasher_open(reader->hasher, reader->window_offset, begin, end);
+    return DH_OK;
+}
+
+dh_status dh_record_reader_go_on(dh_record_reader *reader, uint64_t begin, uint64_t end)
+{
+    if (!reader->range_done || begin < reader->end) {
+        return dh_error(DH_INTERNAL, "no source was read so far that it can go on at byte %llu",
+                        (unsigned long long)begin);
     }
+    DH_TRY(check_range(reader, begin, end));
+    DH_TRY(shrink_window(reader));
+    set_range(reader, begin, end);
+    dh_content_hasher_go_on(reader->hasher, begin, end);
     return DH_OK;
 }
 
 /* ---- bytes ------------------------------------------------------------------------------------------- */
-
-static void finish_block(dh_record_reader *reader)
-{
-    const XXH128_hash_t digest = XXH3_128bits_digest(reader->block_state);
-    dh_content_hash_add(&reader->facts.hash, (dh_content_hash){digest.low64, digest.high64});
-}
-
-/* Takes the new bytes of the window that lie in the range into the content hash. */
-static void hash_new_bytes(dh_record_reader *reader, const uint8_t *bytes, uint64_t offset, size_t size)
-{
-    if (offset < reader->begin) {
-        const uint64_t before = reader->begin - offset;
-        if (before >= size) {
-            return;
-        }
-        bytes += before;
-        offset += before;
-        size -= (size_t)before;
-    }
-    if (offset >= reader->end) {
-        return; /* the rest of the range's last record belongs to the next range's hash */
-    }
-    while (size > 0 && offset < reader->end) {
-        const uint64_t index = offset / DH_CONTENT_BLOCK;
-        const size_t in_block = (size_t)(offset % DH_CONTENT_BLOCK);
-        size_t take = DH_CONTENT_BLOCK - in_block;
-        take = take < size ? take : size;
-        take = take < reader->end - offset ? take : (size_t)(reader->end - offset);
-        if (in_block == 0) {
-            (void)XXH3_128bits_reset_withSeed(reader->block_state, index);
-        }
-        (void)XXH3_128bits_update(reader->block_state, bytes, take);
-        bytes += take;
-        offset += take;
-        size -= take;
-        if (offset % DH_CONTENT_BLOCK == 0) {
-            finish_block(reader);
-        }
-    }
-    reader->hashed_to = offset;
-    reader->facts.bytes = offset - reader->begin;
-}
 
 static dh_reason damage_reason(dh_stream_damage damage)
 {
@@ -259,30 +270,32 @@ static dh_reason damage_reason(dh_stream_damage damage)
     return reason[damage];
 }
 
-static void note_end(dh_record_reader *reader)
+static dh_status note_end(dh_record_reader *reader)
 {
+    const dh_stream_damage damage = dh_stream_damage_seen(reader->stream);
     reader->stream_ended = true;
-    /* An unfinished last block counts as it is. */
-    if (reader->hashed_to % DH_CONTENT_BLOCK != 0 && reader->hashed_to > reader->begin &&
-        reader->hashed_to < reader->end) {
-        finish_block(reader);
-    }
     if (reader->source_reason == DH_REASON_NONE) {
-        reader->source_reason = damage_reason(dh_stream_damage_seen(reader->stream));
+        reader->source_reason = damage_reason(damage);
     }
-    reader->facts.unchecked = dh_stream_unchecked(reader->stream);
+    reader->file_bytes = dh_stream_bytes_in(reader->stream);
+    if (damage != DH_STREAM_INTACT) { /* what lies behind the damage is done with, too */
+        struct stat facts;
+        const int fault = dh_fault(DH_CALL_STAT, reader->path);
+        if (fault > 0 || stat(reader->path, &facts) != 0) {
+            return dh_error(DH_IO, "%s: cannot stat: %s", reader->path, strerror(fault > 0 ? fault : errno));
+        }
+        reader->file_bytes = (uint64_t)facts.st_size;
+    }
+    return dh_content_hasher_finish(reader->hasher, reader->file_bytes);
 }
 
-/* Moves the unused bytes to the front and makes room; a window that is all unused bytes grows. */
+/* Makes room behind the unused bytes; a window that is full of them grows. */
 static dh_status make_room(dh_record_reader *reader)
 {
     if (reader->position > 0) {
-        memmove(reader->window, reader->window + reader->position, reader->filled - reader->position);
-        reader->window_offset += reader->position;
-        reader->filled -= reader->position;
-        reader->position = 0;
+        move_to_front(reader);
     }
-    if (reader->capacity - reader->filled < READ_SIZE_MIN) {
+    if (reader->capacity - reader->filled < READ_STEP) {
         const size_t capacity = reader->capacity + reader->capacity / 2;
         void *window = reader->window;
         DH_TRY(dh_reallocate(capacity, 1, "a long record", &window));
@@ -292,12 +305,21 @@ static dh_status make_room(dh_record_reader *reader)
     return DH_OK;
 }
 
-/* How much to ask for: behind the range only the rest of its last record is wanted. */
+/* Where the source goes on behind the window. */
+static uint64_t place_of(const dh_record_reader *reader)
+{
+    return reader->window_offset + reader->filled;
+}
+
+/* How much to ask for: behind a plain range only the rest of its last record is wanted. */
 static size_t read_size(const dh_record_reader *reader)
 {
+    if (!is_plain(reader)) {
+        return READ_STEP;
+    }
     const size_t room = reader->capacity - reader->filled;
-    const uint64_t place = reader->window_offset + reader->filled;
-    const uint64_t wanted = (place < reader->end ? reader->end - place : 0) + READ_SIZE_MIN;
+    const uint64_t place = place_of(reader);
+    const uint64_t wanted = (place < reader->end ? reader->end - place : 0) + READ_BEHIND;
     return reader->end == UINT64_MAX || wanted > room ? room : (size_t)wanted;
 }
 
@@ -308,18 +330,17 @@ static dh_status fill(dh_record_reader *reader)
         return DH_END;
     }
     DH_TRY(make_room(reader));
+    uint8_t *to = reader->window + reader->filled;
     size_t got = 0;
-    const dh_status status =
-        dh_stream_read(reader->stream, reader->window + reader->filled, read_size(reader), &got);
+    const dh_status status = dh_stream_read(reader->stream, to, read_size(reader), &got);
     if (status == DH_END) {
-        note_end(reader);
+        DH_TRY(note_end(reader));
         return DH_END;
     }
     DH_TRY(status);
-    hash_new_bytes(reader, reader->window + reader->filled, reader->window_offset + reader->filled, got);
+    DH_TRY(dh_content_hasher_add(reader->hasher, to, got, dh_stream_bytes_in(reader->stream)));
     reader->filled += got;
-    reader->facts.bytes_in = dh_stream_bytes_in(reader->stream);
-    return DH_OK;
+    return reader->options.poll != NULL ? reader->options.poll(reader->options.poll_context) : DH_OK;
 }
 
 static uint64_t position_offset(const dh_record_reader *reader)
@@ -327,28 +348,45 @@ static uint64_t position_offset(const dh_record_reader *reader)
     return reader->window_offset + reader->position;
 }
 
-/* Drops bytes up to and with the next line end, or to the end. */
-static dh_status skip_line(dh_record_reader *reader)
+/* Drops bytes up to and with the next line end in front of `end`, or to the end: then position is still in
+ * the middle of a record. DH_END: of the source. */
+static dh_status skip_line(dh_record_reader *reader, uint64_t end)
 {
-    for (;;) {
+    reader->at_record = false;
+    while (position_offset(reader) < end) {
         const uint8_t *from = reader->window + reader->position;
-        const uint8_t *newline = memchr(from, '\n', reader->filled - reader->position);
+        const uint64_t left = end - position_offset(reader);
+        const size_t available = reader->filled - reader->position;
+        const size_t size = available < left ? available : (size_t)left;
+        const uint8_t *newline = memchr(from, '\n', size);
         if (newline != NULL) {
             reader->position += (size_t)(newline - from) + 1;
+            reader->at_record = true;
             return DH_OK;
         }
-        reader->position = reader->filled;
-        const dh_status status = fill(reader);
-        if (status != DH_OK) {
-            return status;
+        reader->position += size;
+        if (reader->position == reader->filled) {
+            DH_TRY(fill(reader));
         }
     }
+    return DH_OK;
+}
+
+/* Drops bytes in front of offset. DH_END: the source ends before. */
+static dh_status skip_to(dh_record_reader *reader, uint64_t offset)
+{
+    while (place_of(reader) < offset) {
+        reader->position = reader->filled;
+        DH_TRY(fill(reader));
+    }
+    reader->position = (size_t)(offset - reader->window_offset);
+    return DH_OK;
 }
 
 /* Reads to the end of the range for its content hash and counts, and drops what it reads. */
 static dh_status drain(dh_record_reader *reader)
 {
-    while (!reader->stream_ended && reader->window_offset + reader->filled < reader->end) {
+    while (!reader->stream_ended && place_of(reader) < reader->end) {
         reader->position = reader->filled;
         const dh_status status = fill(reader);
         if (status != DH_OK && status != DH_END) {
@@ -423,7 +461,7 @@ static dh_status skip_long_line(dh_record_reader *reader, dh_record *record)
 {
     record->offset = position_offset(reader);
     record->number = reader->facts.lines++;
-    const dh_status status = skip_line(reader);
+    const dh_status status = skip_line(reader, UINT64_MAX);
     if (status != DH_OK && status != DH_END) {
         return status;
     }
@@ -513,7 +551,7 @@ static dh_status next_text(dh_record_reader *reader, dh_record *record)
     reader->facts.lines = 1;
     if (reader->filled > reader->options.record_max) {
         DH_TRY(drain(reader));
-        record->size = reader->facts.bytes;
+        record->size = place_of(reader);
         record->line = NULL;
         set_bad(record, DH_REASON_RECORD_TOO_LARGE);
         return DH_OK;
@@ -540,46 +578,74 @@ static dh_status next_text(dh_record_reader *reader, dh_record *record)
 /* UTF-16 has its mark at the very start; nothing of such a source is read as records. */
 static dh_status check_start(dh_record_reader *reader)
 {
-    while (reader->filled - reader->position < 2 && !reader->stream_ended) {
+    while (reader->filled < 2 && !reader->stream_ended) {
         const dh_status status = fill(reader);
         if (status != DH_OK && status != DH_END) {
             return status;
         }
     }
-    const uint8_t *head = reader->window + reader->position;
-    if (reader->filled - reader->position >= 2 &&
-        ((head[0] == 0xFF && head[1] == 0xFE) || (head[0] == 0xFE && head[1] == 0xFF))) {
+    if (reader->filled >= 2 && is_utf16(reader->window)) {
         reader->failed_source = true;
         reader->source_reason = DH_REASON_SOURCE_UTF16;
     }
     return DH_OK;
 }
 
+/* Goes to the first record that begins in the range. DH_END: the source ends before. */
+static dh_status find_first_record(dh_record_reader *reader)
+{
+    if (position_offset(reader) < reader->begin) {
+        reader->at_record = false;
+        DH_TRY(skip_to(reader, reader->begin - 1));
+    }
+    return reader->at_record ? DH_OK : skip_line(reader, reader->end);
+}
+
 static dh_status start_range(dh_record_reader *reader)
 {
-    if (reader->begin == 0) {
-        return check_start(reader);
+    if (place_of(reader) == 0) {
+        DH_TRY(check_start(reader));
     }
-    if (!reader->skip_first || reader->failed_source) {
-        return DH_OK;
+    if (!reader->failed_source) {
+        const dh_status status = find_first_record(reader);
+        if (status != DH_OK && status != DH_END) {
+            return status;
+        }
     }
-    reader->skip_first = false;
-    const dh_status status = skip_line(reader);
-    return status == DH_END ? DH_OK : status;
+    reader->range_started = true;
+    return DH_OK;
+}
+
+static void settle_facts(dh_record_reader *reader)
+{
+    dh_source_facts *facts = &reader->facts;
+    const uint64_t place = place_of(reader);
+    const uint64_t end = place < reader->end ? place : reader->end;
+    facts->bytes = end > reader->begin ? end - reader->begin : 0;
+    facts->last = reader->stream_ended && place >= reader->begin && place < reader->end;
+    facts->hash = dh_content_hasher_sum(reader->hasher);
+    facts->failed_bytes = reader->failed_source ? facts->bytes : 0;
+    facts->unchecked = facts->last && dh_stream_unchecked(reader->stream);
+    facts->bytes_in = facts->bytes;
+    if (!is_plain(reader)) {
+        const uint64_t file_end =
+            facts->last ? reader->file_bytes : dh_content_hasher_file_end(reader->hasher);
+        facts->bytes_in = file_end - dh_content_hasher_file_begin(reader->hasher);
+    }
 }
 
 static dh_status finish_range(dh_record_reader *reader, dh_record *record)
 {
     DH_TRY(drain(reader));
+    settle_facts(reader);
     reader->range_done = true;
-    reader->facts.failed_bytes = reader->failed_source ? reader->facts.bytes : 0;
-    if (reader->source_reason == DH_REASON_NONE || reader->damage_told) {
+    const bool tell = reader->failed_source ? reader->begin == 0 : reader->facts.last;
+    if (!tell || reader->source_reason == DH_REASON_NONE) {
         return DH_END;
     }
-    reader->damage_told = true;
     *record = (dh_record){.kind = DH_RECORD_DAMAGE,
                           .reason = reader->source_reason,
-                          .offset = reader->failed_source ? 0 : reader->facts.bytes,
+                          .offset = reader->failed_source ? 0 : reader->begin + reader->facts.bytes,
                           .number = reader->facts.lines};
     return DH_OK;
 }
@@ -589,7 +655,7 @@ dh_status dh_record_reader_next(dh_record_reader *reader, dh_record *out)
     if (reader->range_done) {
         return DH_END;
     }
-    if (reader->filled == 0 && reader->facts.lines == 0 && !reader->stream_ended) {
+    if (!reader->range_started) {
         DH_TRY(start_range(reader));
     }
     if (!reader->failed_source) {

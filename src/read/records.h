@@ -6,6 +6,7 @@
 #ifndef DH_READ_RECORDS_H
 #define DH_READ_RECORDS_H
 
+#include "read/content_hash.h"
 #include "read/json.h"
 #include "read/stream.h"
 
@@ -56,25 +57,11 @@ typedef struct dh_record_options {
     const dh_json_paths *paths; /* [DH_FIELD_TEXT], [DH_FIELD_ID], [DH_FIELD_LANG] */
     uint64_t record_max;        /* bytes of a record as it lies in the source, without its line end */
     dh_stream_limits limits;
-    dh_poll *poll; /* called after each read of the file; NULL: none */
+    dh_poll *poll; /* called after each read of the file; NULL: none; never says DH_END */
     void *poll_context;
 } dh_record_options;
 
 enum { DH_FIELD_TEXT = 0, DH_FIELD_ID, DH_FIELD_LANG, DH_FIELD_COUNT };
-
-enum { DH_CONTENT_BLOCK = 64 << 10 };
-
-/* A 128-bit content hash that can be computed in pieces in any order: the sum modulo 2^128 of
- * XXH3-128 of each 64 KiB block of the uncompressed bytes, with the block's index as seed. */
-typedef struct dh_content_hash {
-    uint64_t low, high;
-} dh_content_hash;
-
-static inline void dh_content_hash_add(dh_content_hash *sum, dh_content_hash other)
-{
-    sum->low += other.low;
-    sum->high += other.high + (sum->low < other.low);
-}
 
 typedef enum dh_record_kind {
     DH_RECORD_DOCUMENT, /* value[] is set; for text files value[DH_FIELD_TEXT] is all of it */
@@ -100,26 +87,30 @@ void dh_record_reader_free(dh_record_reader *reader);
 
 /* Opens a source. name decides the format where options say AUTO. [begin, end) is the range of first bytes
  * among the uncompressed ones; a compressed source is decoded from its start and what lies in front of the
- * range is dropped (with the first dh_record_reader_next). A text source has begin 0 and end UINT64_MAX. begin is
- * a multiple of DH_CONTENT_BLOCK, and so is end unless it is the end of the file or UINT64_MAX. Errors: DH_IO
- * (logged). */
+ * range is dropped (with the first dh_record_reader_next). A text source has begin 0 and end UINT64_MAX.
+ * begin is a multiple of DH_CONTENT_BLOCK, and so is end unless it is UINT64_MAX. path stays the caller's and
+ * is used up to the next open. A range that begins behind the source's end is empty, and not its last one.
+ * Errors: DH_IO, DH_INTERNAL (a range that cannot be; logged). */
 dh_status dh_record_reader_open(dh_record_reader *reader, const char *path, const char *name, uint64_t begin,
                                 uint64_t end);
 
-/* After DH_END goes on in the same source with the range [begin, end), begin at or above the last end: without
- * opening and decoding it anew. Records, facts and errors are the same as if it had been opened with that range.
- * For JSONL. */
+/* After DH_END goes on in the same source with the range [begin, end), begin at or above the last end:
+ * without opening and decoding it anew. Records, facts and errors are the same as if it had been opened with
+ * that range. For JSONL. */
 dh_status dh_record_reader_go_on(dh_record_reader *reader, uint64_t begin, uint64_t end);
 
-/* DH_OK with a record, or DH_END (of the range). Errors: DH_IO, DH_NO_MEMORY (logged), what poll says. */
+/* DH_OK with a record, or DH_END (of the range). Errors: DH_IO, DH_NO_MEMORY (logged), what poll says; after
+ * them the reader can only open again. Damage of the source is told in its last range; that it is UTF-16, in
+ * the one at 0. */
 dh_status dh_record_reader_next(dh_record_reader *reader, dh_record *out);
 
-/* What was read of the open source so far, and after DH_END of the whole range. */
+/* What was read of the range. After DH_END. */
 typedef struct dh_source_facts {
     uint64_t bytes; /* uncompressed bytes of the range */
     uint64_t lines; /* records, blank lines included */
     uint64_t blank_lines, blank_bytes;
-    uint64_t bytes_in;     /* bytes of the file that were read, less those for what lies in front of the range */
+    uint64_t
+        bytes_in; /* bytes of the file for the range: over all ranges of a source, the size of its file */
     dh_content_hash hash;  /* of the range */
     uint64_t failed_bytes; /* bytes of a source (UTF-16) that is not read as records at all */
     bool unchecked;        /* a zstd frame without a checksum was read; told with the last range */

@@ -1,6 +1,7 @@
 #include "read/stream.h"
 
 #include "base/buffer.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "dhatu_config.h"
 #include "read/stream_decoder.h"
@@ -122,13 +123,25 @@ const char *dh_stream_damage_name(dh_stream_damage damage)
 
 /* ---- the bytes of the file -------------------------------------------------------------------------- */
 
+/* What a system call that is asked to fail returns. */
+static int fails_with(int fault)
+{
+    errno = fault;
+    return -1;
+}
+
 dh_status dh_input_read(dh_input *input, uint8_t *out, size_t size, size_t *got)
 {
     size_t done = 0;
     while (done < size) {
         /* Linux moves at most 2 GiB at a time. */
-        const size_t piece = size - done < (size_t)1 << 30 ? size - done : (size_t)1 << 30;
-        const ssize_t count = pread(input->file, out + done, piece, (off_t)input->offset);
+        size_t piece = size - done < (size_t)1 << 30 ? size - done : (size_t)1 << 30;
+        const int fault = dh_fault(DH_CALL_READ, input->path);
+        if (fault == DH_FAULT_SHORT) {
+            piece = (piece + 1) / 2;
+        }
+        const ssize_t count =
+            fault > 0 ? fails_with(fault) : pread(input->file, out + done, piece, (off_t)input->offset);
         if (count < 0 && errno == EINTR) {
             continue;
         }
@@ -225,13 +238,20 @@ static dh_status input_open(dh_input *input, const char *path)
     }
     /* Without O_NONBLOCK, opening a FIFO waits for somebody to write to it. */
     do {
-        input->file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        const int fault = dh_fault(DH_CALL_OPEN, path);
+        input->file =
+            fault > 0 ? fails_with(fault) : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     } while (input->file < 0 && errno == EINTR);
     if (input->file < 0) {
         return dh_error(DH_IO, "%s: cannot open: %s", path, strerror(errno));
     }
     struct stat facts;
-    if (fstat(input->file, &facts) != 0) {
+    int result;
+    do {
+        const int fault = dh_fault(DH_CALL_STAT, path);
+        result = fault > 0 ? fails_with(fault) : fstat(input->file, &facts);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0) {
         return dh_error(DH_IO, "%s: cannot stat: %s", path, strerror(errno));
     }
     if (!S_ISREG(facts.st_mode)) {

@@ -1,9 +1,14 @@
 #include "run/chunk.h"
 
-#include "base/file.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+/* What is written as it lies in memory, and hashed, has no bytes that nobody sets. */
+_Static_assert(sizeof(dh_chunk_header) == 48, "the header of a spilled chunk");
+_Static_assert(sizeof(dh_bad_record) == 32, "a bad record has no padding");
+_Static_assert(sizeof(dh_source_part) == 96, "a source's part has no padding");
+_Static_assert(sizeof(dh_chunk_entry) == 64, "what a chunk may take in the table of all chunks");
+_Static_assert(DH_CHUNK_PARTS_MAX <= (int)DH_FILE_PARTS_MAX, "a chunk is written at once");
 
 dh_status dh_chunk_create(const dh_schema *schema, dh_chunk **out)
 {
@@ -79,7 +84,7 @@ static uint64_t aligned(uint64_t size)
 void dh_chunk_lay_out(const dh_schema *schema, uint32_t rows, uint64_t id_bytes, uint32_t part_count,
                       uint32_t bad_count, dh_chunk_layout *out)
 {
-    uint64_t place = 0;
+    uint64_t place = sizeof(dh_chunk_header);
     for (uint32_t c = 0; c < schema->column_count; c++) {
         out->column[c] = place;
         place += aligned(rows * (uint64_t)schema->row_size[c]);
@@ -87,24 +92,60 @@ void dh_chunk_lay_out(const dh_schema *schema, uint32_t rows, uint64_t id_bytes,
     out->ids = place;
     place += aligned(id_bytes);
     out->parts = place;
-    place += part_count * (uint64_t)dh_part_size(schema);
+    place += aligned(part_count * (uint64_t)dh_part_size(schema));
     out->bad = place;
-    place += bad_count * (uint64_t)sizeof(dh_bad_record);
+    place += aligned(bad_count * (uint64_t)sizeof(dh_bad_record));
     out->size = place;
 }
 
-dh_status dh_chunk_write(const dh_chunk *chunk, int file, const char *path, uint64_t offset, uint64_t *size)
+void dh_chunk_describe(const dh_chunk *chunk, uint32_t first_source, uint64_t begin, uint32_t number,
+                       dh_chunk_header *out)
+{
+    dh_chunk_layout layout;
+    dh_chunk_lay_out(chunk->schema, chunk->rows, chunk->ids.size, chunk->part_count, chunk->bad_count,
+                     &layout);
+    /* The pipeline adds what the reader counted when a source ends, so that of a segment of one source only
+     * the last chunk has lines. In a segment of several sources nobody asks for them: no segment follows in
+     * the same source. */
+    uint64_t lines = 0;
+    if (chunk->part_count > 0) {
+        const uint8_t *end = chunk->parts.data + chunk->parts.size;
+        lines = ((const dh_source_part *)(const void *)(end - dh_part_size(chunk->schema)))->lines;
+    }
+    *out = (dh_chunk_header){.magic = DH_CHUNK_MAGIC,
+                             .number = number,
+                             .size = layout.size,
+                             .begin = begin,
+                             .first_source = first_source,
+                             .rows = chunk->rows,
+                             .id_bytes = (uint32_t)chunk->ids.size,
+                             .part_count = chunk->part_count,
+                             .bad_count = chunk->bad_count,
+                             .lines = (uint32_t)lines};
+}
+
+/* A section and the zeros behind it; nothing for an empty one. */
+static size_t add_section(dh_file_part *part, size_t count, const void *data, uint64_t size)
+{
+    static const uint8_t zeros[8];
+    if (size > 0) {
+        part[count++] = (dh_file_part){.data = data, .size = (size_t)size};
+    }
+    const uint64_t padding = aligned(size) - size;
+    if (padding > 0) {
+        part[count++] = (dh_file_part){.data = zeros, .size = (size_t)padding};
+    }
+    return count;
+}
+
+size_t dh_chunk_parts(const dh_chunk *chunk, const dh_chunk_header *header, dh_file_part *part)
 {
     const dh_schema *schema = chunk->schema;
-    dh_chunk_layout layout;
-    dh_chunk_lay_out(schema, chunk->rows, chunk->ids.size, chunk->part_count, chunk->bad_count, &layout);
+    size_t count = add_section(part, 0, header, sizeof *header);
     for (uint32_t c = 0; c < schema->column_count; c++) {
-        DH_TRY(dh_file_write_at(file, path, chunk->column[c], chunk->rows * schema->row_size[c],
-                                offset + layout.column[c]));
+        count = add_section(part, count, chunk->column[c], chunk->rows * (uint64_t)schema->row_size[c]);
     }
-    DH_TRY(dh_file_write_at(file, path, chunk->ids.data, chunk->ids.size, offset + layout.ids));
-    DH_TRY(dh_file_write_at(file, path, chunk->parts.data, chunk->parts.size, offset + layout.parts));
-    DH_TRY(dh_file_write_at(file, path, chunk->bad.data, chunk->bad.size, offset + layout.bad));
-    *size = layout.size;
-    return DH_OK;
+    count = add_section(part, count, chunk->ids.data, chunk->ids.size);
+    count = add_section(part, count, chunk->parts.data, chunk->parts.size);
+    return add_section(part, count, chunk->bad.data, chunk->bad.size);
 }

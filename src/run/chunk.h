@@ -47,9 +47,10 @@ dh_status dh_chunk_part(dh_chunk *chunk, uint64_t source, dh_source_part **part,
 
 size_t dh_part_size(const dh_schema *schema);
 
-/* In front of a spilled chunk. Little-endian; checked by the segment's hash in the journal, not by itself. */
+/* In front of a spilled chunk. In the byte order of the machine, as all of the spill; the manifest tells
+ * which one. Checked by the segment's hash in the journal, not by itself. */
 typedef struct dh_chunk_header {
-    char magic[4]; /* DH_CHUNK_MAGIC */
+    char magic[4];   /* DH_CHUNK_MAGIC */
     uint32_t number; /* of the chunk in its segment */
     uint64_t size;   /* of the spilled chunk, this header included; a multiple of 8 */
     uint64_t begin;  /* of the segment, as of dh_work_item */
@@ -71,14 +72,14 @@ void dh_chunk_lay_out(const dh_schema *schema, uint32_t rows, uint64_t id_bytes,
 /* Where a spilled chunk is and what it holds: a row of the table of all chunks. The order of (first_source,
  * begin, number) is the order of the result's rows. */
 typedef struct dh_chunk_entry {
-    uint64_t begin;          /* of the segment */
-    uint64_t offset;         /* in the spill */
-    uint64_t first_row;      /* in the result; set when all are known */
-    uint64_t first_line;     /* lines of the source in front of the segment; set when all are known */
-    uint32_t first_source;   /* of the work item */
-    uint32_t number;         /* of the chunk in its segment */
-    uint32_t epoch, rank;    /* the spill that has it */
-    uint32_t lines;          /* of the segment, with its last chunk */
+    uint64_t begin;        /* of the segment */
+    uint64_t offset;       /* in the spill */
+    uint64_t first_row;    /* in the result; set when all are known */
+    uint64_t first_line;   /* lines of the source in front of the segment; set when all are known */
+    uint32_t first_source; /* of the work item */
+    uint32_t number;       /* of the chunk in its segment */
+    uint32_t epoch, rank;  /* the spill that has it */
+    uint32_t lines;        /* of the segment, with its last chunk */
     uint32_t id_bytes;
     uint16_t rows, part_count, bad_count;
     uint16_t reserved;

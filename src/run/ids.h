@@ -4,6 +4,7 @@
 #ifndef DH_RUN_IDS_H
 #define DH_RUN_IDS_H
 
+#include "comm/comm.h"
 #include "run/rows.h"
 #include "run/share.h"
 

@@ -4,76 +4,31 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 typedef struct map_state {
     dh_comm *comm;
     const dh_plan *plan;
     const dh_map_options *options;
+    const dh_recovery *recovery;
+    dh_watch *watch;
     dh_counters *counters;
     dh_pipeline *pipeline;
-    int spill;
-    dh_buffer spill_path;
-    uint64_t spill_size;
+    dh_spill *spill;
+    bool spill_failed; /* nothing more can be committed */
     dh_chunk_entry *entry;
     size_t entry_count, entry_capacity;
-    dh_work_item item;
-    uint32_t chunks_of_item;
-    dh_pipeline_stats told; /* what the counters know already */
-    double start, last_progress;
+    uint32_t first_source; /* of the segment under way */
+    uint64_t begin;
+    dh_pipeline_stats at_begin; /* of the segment */
+    dh_pipeline_stats told;     /* what the counters know already */
+    double start, last_progress, last_commit;
 } map_state;
 
-dh_status dh_spill_path(const char *folder, int rank, dh_buffer *out)
-{
-    out->size = 0;
-    DH_TRY(dh_buffer_printf(out, "%s/" DH_SPILL_PREFIX "%06d", folder, rank));
-    return dh_buffer_append(out, "", 1);
-}
-
-static dh_status spill_open(map_state *mapper)
-{
-    DH_TRY(dh_spill_path(mapper->options->folder, dh_comm_rank(mapper->comm), &mapper->spill_path));
-    const char *path = (const char *)mapper->spill_path.data;
-    mapper->spill = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (mapper->spill < 0) {
-        return dh_error(DH_IO, "%s: cannot create: %s", path, strerror(errno));
-    }
-    return DH_OK;
-}
-
-static dh_status entry_append(map_state *mapper, const dh_chunk *chunk)
-{
-    if (mapper->entry_count == mapper->entry_capacity) {
-        const size_t capacity = mapper->entry_capacity == 0 ? 64 : mapper->entry_capacity * 2;
-        void *memory = mapper->entry;
-        DH_TRY(dh_reallocate(capacity, sizeof *mapper->entry, "the table of chunks", &memory));
-        mapper->entry = memory;
-        mapper->entry_capacity = capacity;
-    }
-    const size_t part_size = dh_part_size(chunk->schema);
-    const dh_source_part *last =
-        chunk->part_count > 0
-            ? (const dh_source_part *)(const void *)(chunk->parts.data + chunk->parts.size - part_size)
-            : NULL;
-    mapper->entry[mapper->entry_count++] = (dh_chunk_entry){
-        .first_source = mapper->item.first_source,
-        .number = mapper->chunks_of_item++,
-        .begin = mapper->item.begin,
-        .offset = mapper->spill_size,
-        .spill = (uint32_t)dh_comm_rank(mapper->comm),
-        .rows = chunk->rows,
-        .id_bytes = (uint32_t)chunk->ids.size,
-        .part_count = chunk->part_count,
-        .bad_count = chunk->bad_count,
-        .lines = last != NULL ? (uint32_t)last->lines : 0,
-    };
-    return DH_OK;
-}
+/* ---- progress ---------------------------------------------------------------------------------------- */
 
 static void show_progress(map_state *mapper, uint64_t documents, uint64_t bytes)
 {
@@ -87,16 +42,20 @@ static void show_progress(map_state *mapper, uint64_t documents, uint64_t bytes)
     if (dh_counters_read(mapper->counters, DH_COUNTER_DONE_BYTES, &done) != DH_OK) {
         return;
     }
+    const double total = (double)mapper->plan->file_bytes;
+    const double before = (double)mapper->recovery->file_bytes; /* by earlier attempts */
     const double seconds = now - mapper->start;
-    const double share = mapper->plan->file_bytes > 0 ? (double)done / (double)mapper->plan->file_bytes : 1.0;
-    const double left = share > 0.0 && share <= 1.0 ? seconds / share - seconds : 0.0;
+    const double left_bytes = (double)done < total ? total - (double)done : 0.0;
+    const double now_bytes = (double)done > before ? (double)done - before : 0.0;
+    const double share = total > 0 ? (double)done / total : 1.0;
     dh_say_progress("%5.1f %% of the input, %" PRIu64
                     " documents, %.1f MB of text, %.1f MB/s, about %.0f s left",
                     100.0 * (share < 1.0 ? share : 1.0), documents, (double)bytes / 1e6,
-                    (double)bytes / 1e6 / seconds, left);
+                    (double)(bytes - mapper->recovery->text_bytes) / 1e6 / seconds,
+                    now_bytes > 0 ? left_bytes / now_bytes * seconds : 0.0);
 }
 
-/* Tells the counters what is new, and looks whether the run is to go on. DH_END: another rank failed. */
+/* Tells the counters what is new. */
 static dh_status tell(map_state *mapper)
 {
     const dh_pipeline_stats now = dh_pipeline_statistics(mapper->pipeline);
@@ -116,18 +75,30 @@ static dh_status tell(map_state *mapper)
     bad += now.bad - mapper->told.bad;
     mapper->told = now;
     if (bad > mapper->options->bad_max) {
-        uint64_t stopped = 0;
+        uint64_t stopped = 0; /* of several ranks that find it, one says it */
         DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_STOP, 1, &stopped));
-        return stopped > 0 ? DH_END
+        return stopped > 0 ? DH_AGAIN
                            : dh_error(DH_BAD_DATA,
                                       "%" PRIu64 " bad records are more than the %" PRIu64 " allowed "
                                       "(--max-bad, --strict)",
                                       bad, mapper->options->bad_max);
     }
     show_progress(mapper, documents, bytes);
-    uint64_t stop = 0;
-    DH_TRY(dh_counters_read(mapper->counters, DH_COUNTER_STOP, &stop));
-    return stop > 0 ? DH_END : DH_OK;
+    return DH_OK;
+}
+
+/* What earlier attempts did counts, too: for the progress and for --max-bad. */
+static dh_status tell_recovered(map_state *mapper)
+{
+    const dh_recovery *recovery = mapper->recovery;
+    const uint64_t value[] = {recovery->documents, recovery->text_bytes, recovery->file_bytes, recovery->bad};
+    static const int counter[] = {DH_COUNTER_DOCUMENTS, DH_COUNTER_BYTES, DH_COUNTER_DONE_BYTES,
+                                  DH_COUNTER_BAD};
+    for (size_t i = 0; i < sizeof counter / sizeof *counter && dh_comm_rank(mapper->comm) == 0; i++) {
+        uint64_t before = 0;
+        DH_TRY(dh_counters_add(mapper->counters, counter[i], value[i], &before));
+    }
+    return dh_comm_barrier(mapper->comm);
 }
 
 /* The first bad records are worth a word at once when they may end the run. */
@@ -141,104 +112,220 @@ static void say_bad(const map_state *mapper, const dh_chunk *chunk)
                dh_reason_description((dh_reason)bad->reason), dh_reason_name((dh_reason)bad->reason));
 }
 
+/* ---- spill and commit -------------------------------------------------------------------------------- */
+
+static dh_status entry_append(map_state *mapper, const dh_chunk_entry *entry)
+{
+    if (mapper->entry_count == mapper->entry_capacity) {
+        const size_t capacity = mapper->entry_capacity == 0 ? 64 : mapper->entry_capacity * 2;
+        void *memory = mapper->entry;
+        DH_TRY(dh_reallocate(capacity, sizeof *mapper->entry, "the table of chunks", &memory));
+        mapper->entry = memory;
+        mapper->entry_capacity = capacity;
+    }
+    mapper->entry[mapper->entry_count++] = *entry;
+    return DH_OK;
+}
+
 static dh_status take_chunk(void *context, dh_chunk *chunk)
 {
     map_state *mapper = context;
-    DH_TRY(entry_append(mapper, chunk));
-    uint64_t size = 0;
-    DH_TRY(dh_chunk_write(chunk, mapper->spill, (const char *)mapper->spill_path.data, mapper->spill_size,
-                          &size));
-    mapper->spill_size += size;
+    dh_chunk_entry entry;
+    const dh_status status =
+        dh_spill_add_chunk(mapper->spill, chunk, mapper->first_source, mapper->begin, &entry);
+    mapper->spill_failed |= status != DH_OK;
+    DH_TRY(status);
+    DH_TRY(entry_append(mapper, &entry));
     say_bad(mapper, chunk);
     return tell(mapper);
 }
 
+static dh_status poll_watch(void *context)
+{
+    return dh_watch_poll(((map_state *)context)->watch);
+}
+
+static dh_status commit(map_state *mapper)
+{
+    const dh_status status = dh_spill_commit(mapper->spill);
+    mapper->spill_failed |= status != DH_OK;
+    mapper->last_commit = dh_seconds();
+    return status;
+}
+
+/* ---- segments ---------------------------------------------------------------------------------------- */
+
+static void begin_segment(map_state *mapper, uint32_t first_source, uint64_t begin)
+{
+    mapper->first_source = first_source;
+    mapper->begin = begin;
+    mapper->at_begin = dh_pipeline_statistics(mapper->pipeline);
+}
+
+static dh_status end_segment(map_state *mapper, uint32_t flags)
+{
+    DH_TRY(dh_pipeline_finish_segment(mapper->pipeline));
+    const dh_pipeline_stats now = dh_pipeline_statistics(mapper->pipeline);
+    const dh_segment_facts facts = {
+        .first_source = mapper->first_source,
+        .flags = flags,
+        .begin = mapper->begin,
+        .documents = now.documents - mapper->at_begin.documents,
+        .text_bytes = now.text_bytes - mapper->at_begin.text_bytes,
+        .file_bytes = now.file_bytes - mapper->at_begin.file_bytes,
+        .bad = (uint32_t)(now.bad - mapper->at_begin.bad),
+    };
+    DH_TRY(dh_spill_end_segment(mapper->spill, &facts));
+    if (dh_seconds() - mapper->last_commit >= mapper->options->commit_seconds) {
+        DH_TRY(commit(mapper));
+    }
+    return DH_OK;
+}
+
 /* What is read must be what was planned: a file that changes meanwhile gives a result of neither. */
-static dh_status check_unchanged(const char *path, uint64_t planned_size)
+static dh_status check_unchanged(const char *path, const dh_source *source)
 {
     struct stat facts;
     if (stat(path, &facts) != 0) {
         return dh_error(DH_IO, "%s: cannot stat: %s", path, strerror(errno));
     }
-    if ((uint64_t)facts.st_size != planned_size) {
+    if ((uint64_t)facts.st_size != source->size) {
         return dh_error(DH_IO, "%s: changed while it was read: it had %" PRIu64 " bytes and has %lld now",
-                        path, planned_size, (long long)facts.st_size);
+                        path, source->size, (long long)facts.st_size);
     }
     return DH_OK;
 }
 
-static dh_status run_item(map_state *mapper)
+/* A segment that is known from the plan: a range of a plain source, or whole sources. */
+static dh_status run_planned(map_state *mapper, const dh_work_item *item)
 {
-    const dh_work_item item = mapper->item;
-    for (uint32_t s = item.first_source; s < item.first_source + item.source_count; s++) {
+    if (dh_recovery_find(mapper->recovery, item->first_source, item->begin) != NULL) {
+        return DH_OK;
+    }
+    begin_segment(mapper, item->first_source, item->begin);
+    for (uint32_t s = item->first_source; s < item->first_source + item->source_count; s++) {
         const dh_source *source = dh_plan_source(mapper->plan, s);
         const char *path = dh_plan_string(mapper->plan, source->path);
         DH_TRY(dh_pipeline_source(mapper->pipeline, s, path, dh_plan_string(mapper->plan, source->name),
-                                  item.begin, item.end));
-        DH_TRY(check_unchanged(path, source->size));
+                                  item->begin, item->end));
+        DH_TRY(check_unchanged(path, source));
     }
-    return dh_pipeline_finish_item(mapper->pipeline);
+    return end_segment(mapper, 0);
+}
+
+/* The segments of a stream come to light as it is read. Done ones are passed over by the reader. */
+static dh_status run_stream(map_state *mapper, const dh_work_item *item)
+{
+    const uint32_t s = item->first_source;
+    const uint64_t size = mapper->plan->segment_size;
+    const dh_source *source = dh_plan_source(mapper->plan, s);
+    const char *path = dh_plan_string(mapper->plan, source->path);
+    bool opened = false;
+    for (uint64_t begin = 0;; begin += size) {
+        const dh_segment *done = dh_recovery_find(mapper->recovery, s, begin);
+        if (done != NULL && (done->flags & DH_SEGMENT_LAST) != 0) {
+            return DH_OK;
+        }
+        if (done != NULL) {
+            continue;
+        }
+        if (dh_watch_is_leaving(mapper->watch)) {
+            return DH_AGAIN;
+        }
+        begin_segment(mapper, s, begin);
+        DH_TRY(opened ? dh_pipeline_go_on(mapper->pipeline, begin, begin + size)
+                      : dh_pipeline_source(mapper->pipeline, s, path,
+                                           dh_plan_string(mapper->plan, source->name), begin, begin + size));
+        opened = true;
+        const bool last = dh_pipeline_source_ended(mapper->pipeline);
+        if (last) {
+            DH_TRY(check_unchanged(path, source));
+        }
+        DH_TRY(end_segment(mapper, DH_SEGMENT_STREAM | (last ? DH_SEGMENT_LAST : 0)));
+        if (last) {
+            return DH_OK;
+        }
+    }
 }
 
 static dh_status run_items(map_state *mapper)
 {
     for (;;) {
         uint64_t number = 0;
-        uint64_t stop = 0;
-        DH_TRY(dh_counters_read(mapper->counters, DH_COUNTER_STOP, &stop));
-        if (stop > 0) {
-            return DH_OK;
+        DH_TRY(dh_watch_poll(mapper->watch));
+        if (dh_watch_is_leaving(mapper->watch)) {
+            DH_TRY(dh_counters_read(mapper->counters, DH_COUNTER_WORK, &number));
+            return number < mapper->plan->item_count ? DH_AGAIN : DH_OK;
         }
         DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_WORK, 1, &number));
         if (number >= mapper->plan->item_count) {
             return DH_OK;
         }
-        mapper->item = dh_plan_item(mapper->plan, number);
-        mapper->chunks_of_item = 0;
-        const dh_status status = run_item(mapper);
-        if (status == DH_END) { /* another rank has failed and said why */
-            return DH_OK;
-        }
-        DH_TRY(status);
+        const dh_work_item item = dh_plan_item(mapper->plan, number);
+        DH_TRY(item.kind == DH_WORK_STREAM ? run_stream(mapper, &item) : run_planned(mapper, &item));
     }
 }
 
+/* ---- all of it --------------------------------------------------------------------------------------- */
+
 static dh_status map_locally(map_state *mapper, const dh_settings *settings)
 {
-    dh_status status = spill_open(mapper);
+    const dh_pipeline_hooks hooks = {.take = take_chunk, .poll = poll_watch, .context = mapper};
+    dh_status status = dh_spill_create(&mapper->options->spill, &mapper->spill);
     if (status == DH_OK) {
-        status = dh_pipeline_create(settings, take_chunk, mapper, &mapper->pipeline);
+        status = dh_pipeline_create(settings, &hooks, &mapper->pipeline);
     }
     if (status == DH_OK) {
         status = run_items(mapper);
     }
-    if (status != DH_OK && status != DH_BAD_DATA) {
-        uint64_t before = 0;
-        (void)dh_counters_add(mapper->counters, DH_COUNTER_STOP, 1, &before);
+    if (status != DH_OK && status != DH_AGAIN) {
+        dh_watch_fail(mapper->watch);
+    }
+    /* Whatever happened, what is complete is kept, unless it cannot be, or is not ours to write any more. */
+    if (mapper->spill != NULL && !mapper->spill_failed && status != DH_LOCKED) {
+        dh_spill_drop_segment(mapper->spill);
+        const dh_status committed = commit(mapper);
+        if (committed != DH_OK) {
+            dh_watch_fail(mapper->watch);
+            return committed > status ? committed : status;
+        }
     }
     return status;
 }
 
-dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings,
-                 const dh_map_options *options, dh_map_result *out)
+dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings, dh_watch *watch,
+                 dh_recovery *recovery, const dh_map_options *options, dh_map_result *out)
 {
-    map_state mapper = {.comm = comm, .plan = plan, .options = options, .spill = -1, .start = dh_seconds()};
+    map_state mapper = {.comm = comm,
+                        .plan = plan,
+                        .options = options,
+                        .recovery = recovery,
+                        .watch = watch,
+                        .counters = dh_watch_counters(watch),
+                        .entry = recovery->chunk,
+                        .entry_count = recovery->chunk_count,
+                        .entry_capacity = recovery->chunk_capacity,
+                        .start = dh_seconds()};
+    recovery->chunk = NULL;
     mapper.last_progress = mapper.start;
-    DH_TRY(dh_comm_agree(comm, dh_counters_create(comm, &mapper.counters)));
-    const dh_status mine = map_locally(&mapper, settings);
-    *out = (dh_map_result){.entry = mapper.entry,
-                           .entry_count = mapper.entry_count,
-                           .spill_bytes = mapper.spill_size,
-                           .seconds = dh_seconds() - mapper.start};
+    mapper.last_commit = mapper.start;
+    *out = (dh_map_result){0};
+    dh_status status = tell_recovered(&mapper);
+    if (status == DH_OK) {
+        status = map_locally(&mapper, settings);
+    }
+    out->entry = mapper.entry;
+    out->entry_count = mapper.entry_count;
+    out->seconds = dh_seconds() - mapper.start;
+    if (mapper.spill != NULL) {
+        out->spill_bytes = dh_spill_size(mapper.spill);
+        out->segments = dh_spill_committed(mapper.spill);
+        out->commit_seconds = dh_spill_commit_seconds(mapper.spill);
+    }
     if (mapper.pipeline != NULL) {
         out->stats = dh_pipeline_statistics(mapper.pipeline);
     }
     dh_pipeline_free(mapper.pipeline);
-    if (mapper.spill >= 0) {
-        (void)close(mapper.spill);
-    }
-    dh_buffer_free(&mapper.spill_path);
-    const dh_status status = dh_comm_agree(comm, mine);
-    dh_counters_free(mapper.counters);
-    return status;
+    dh_spill_free(mapper.spill);
+    return dh_comm_agree(comm, status);
 }

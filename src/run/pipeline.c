@@ -21,12 +21,12 @@ enum {
 
 struct dh_pipeline {
     const dh_settings *settings;
-    dh_chunk_taker *take;
-    void *take_context;
+    dh_pipeline_hooks hooks;
     dh_record_reader *reader;
     dh_tokenizer *tokenizer;
     dh_chunk *chunk;
-    uint32_t source; /* number of the open source */
+    uint32_t source;   /* number of the open source */
+    bool source_ended; /* in the range that was just read */
 
     /* the batch that is being filled; its rows stand at chunk->rows and behind */
     uint32_t documents;
@@ -44,17 +44,18 @@ struct dh_pipeline {
     double jobs_seconds; /* of all jobs: stats.job_seconds summed up */
 };
 
-dh_status dh_pipeline_create(const dh_settings *settings, dh_chunk_taker *take, void *context,
-                             dh_pipeline **out)
+dh_status dh_pipeline_create(const dh_settings *settings, const dh_pipeline_hooks *hooks, dh_pipeline **out)
 {
     void *memory = NULL;
     DH_TRY(dh_allocate(1, sizeof(dh_pipeline), "the pipeline", &memory));
     dh_pipeline *pipeline = memory;
     pipeline->settings = settings;
-    pipeline->take = take;
-    pipeline->take_context = context;
+    pipeline->hooks = *hooks;
     pipeline->sink.token_limit = settings->token_limit;
-    dh_status status = dh_record_reader_create(&settings->records, &pipeline->reader);
+    dh_record_options records = settings->records;
+    records.poll = hooks->poll;
+    records.poll_context = hooks->context;
+    dh_status status = dh_record_reader_create(&records, &pipeline->reader);
     if (status == DH_OK) {
         status = dh_tokenizer_create(settings->token_mode, NULL, &pipeline->tokenizer);
     }
@@ -200,14 +201,14 @@ static dh_status flush_batch(dh_pipeline *pipeline)
     }
     pipeline->chunk->rows += pipeline->documents;
     empty_batch(pipeline);
-    return DH_OK;
+    return pipeline->hooks.poll != NULL ? pipeline->hooks.poll(pipeline->hooks.context) : DH_OK;
 }
 
 static dh_status flush_chunk(dh_pipeline *pipeline)
 {
     DH_TRY(flush_batch(pipeline));
     if (pipeline->chunk->rows > 0 || pipeline->chunk->part_count > 0 || pipeline->chunk->bad_count > 0) {
-        DH_TRY(pipeline->take(pipeline->take_context, pipeline->chunk));
+        DH_TRY(pipeline->hooks.take(pipeline->hooks.context, pipeline->chunk));
     }
     dh_chunk_reset(pipeline->chunk);
     return DH_OK;
@@ -452,7 +453,7 @@ static dh_status add_record(dh_pipeline *pipeline, const dh_record *record)
 
 /* ---- sources ----------------------------------------------------------------------------------------- */
 
-static dh_status finish_source(dh_pipeline *pipeline, uint64_t begin, uint64_t end)
+static dh_status finish_range(dh_pipeline *pipeline)
 {
     const dh_source_facts facts = dh_record_reader_facts(pipeline->reader);
     dh_source_part *part = NULL;
@@ -462,26 +463,20 @@ static dh_status finish_source(dh_pipeline *pipeline, uint64_t begin, uint64_t e
     part->lines += facts.lines;
     part->blank_lines += facts.blank_lines;
     part->blank_bytes += facts.blank_bytes;
-    part->bytes_in += facts.bytes_in;
     part->unchecked += facts.unchecked;
     part->failed_bytes += facts.failed_bytes;
     dh_content_hash hash = {part->hash_low, part->hash_high};
     dh_content_hash_add(&hash, facts.hash);
     part->hash_low = hash.low;
     part->hash_high = hash.high;
-    /* A range reads a little of the next one: for the progress only its own bytes count. */
-    pipeline->stats.file_bytes += end == UINT64_MAX && begin == 0 ? facts.bytes_in : facts.bytes;
+    pipeline->stats.file_bytes += facts.bytes_in;
+    pipeline->source_ended = facts.last;
     return DH_OK;
 }
 
-dh_status dh_pipeline_source(dh_pipeline *pipeline, uint32_t number, const char *path, const char *name,
-                             uint64_t begin, uint64_t end)
+/* Reads the range that the reader was set to. */
+static dh_status read_range(dh_pipeline *pipeline)
 {
-    pipeline->source = number;
-    if (pipeline->chunk->part_count >= PARTS_MAX) { /* of sources without a document, too */
-        DH_TRY(flush_chunk(pipeline));
-    }
-    DH_TRY(dh_record_reader_open(pipeline->reader, path, name, begin, end));
     double time = dh_seconds();
     for (;;) {
         dh_record record;
@@ -497,10 +492,34 @@ dh_status dh_pipeline_source(dh_pipeline *pipeline, uint32_t number, const char 
         time = dh_seconds();
         pipeline->stats.text_seconds += time - read - (pipeline->jobs_seconds - jobs);
     }
-    return finish_source(pipeline, begin, end);
+    return finish_range(pipeline);
 }
 
-dh_status dh_pipeline_finish_item(dh_pipeline *pipeline)
+dh_status dh_pipeline_source(dh_pipeline *pipeline, uint32_t number, const char *path, const char *name,
+                             uint64_t begin, uint64_t end)
+{
+    pipeline->source = number;
+    pipeline->source_ended = false;
+    if (pipeline->chunk->part_count >= PARTS_MAX) { /* of sources without a document, too */
+        DH_TRY(flush_chunk(pipeline));
+    }
+    DH_TRY(dh_record_reader_open(pipeline->reader, path, name, begin, end));
+    return read_range(pipeline);
+}
+
+dh_status dh_pipeline_go_on(dh_pipeline *pipeline, uint64_t begin, uint64_t end)
+{
+    pipeline->source_ended = false;
+    DH_TRY(dh_record_reader_go_on(pipeline->reader, begin, end));
+    return read_range(pipeline);
+}
+
+bool dh_pipeline_source_ended(const dh_pipeline *pipeline)
+{
+    return pipeline->source_ended;
+}
+
+dh_status dh_pipeline_finish_segment(dh_pipeline *pipeline)
 {
     return flush_chunk(pipeline);
 }

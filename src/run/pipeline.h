@@ -3,9 +3,8 @@
 #ifndef DH_RUN_PIPELINE_H
 #define DH_RUN_PIPELINE_H
 
+#include "base/clock.h"
 #include "run/chunk.h"
-
-#include <time.h>
 
 typedef struct dh_pipeline dh_pipeline;
 
@@ -51,13 +50,5 @@ typedef struct dh_pipeline_stats {
 } dh_pipeline_stats;
 
 dh_pipeline_stats dh_pipeline_statistics(const dh_pipeline *pipeline);
-
-/* Monotonic time in seconds. */
-static inline double dh_seconds(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 #endif

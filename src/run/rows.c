@@ -1,26 +1,29 @@
 #include "run/rows.h"
 
-#include "base/file.h"
 #include "base/log.h"
+#include "checkpoint/folder.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { OPEN_SPILLS = 64 };
 
+/* A spill has one place among the open ones (place_of), and its descriptor is closed when another needs it.
+ */
+typedef struct open_spill {
+    int file; /* -1: none */
+    uint32_t epoch, rank;
+    dh_buffer path;
+} open_spill;
+
 struct dh_row_reader {
     const dh_schema *schema;
     const dh_plan *plan;
     const dh_chunk_table *table;
     const char *folder;
-    struct {
-        int file;
-        uint32_t spill;
-    } open[OPEN_SPILLS]; /* spill s lives in place s modulo OPEN_SPILLS */
-    dh_buffer path;
+    dh_watch *watch;
+    open_spill open[OPEN_SPILLS];
     dh_row_block block;
     dh_buffer raw_ids; /* of one chunk's rows */
     dh_buffer ids;     /* of the block */
@@ -79,7 +82,7 @@ dh_chunk_table dh_chunk_table_view(const void *entries, size_t bytes)
 /* ---- reading ----------------------------------------------------------------------------------------- */
 
 dh_status dh_row_reader_create(const dh_schema *schema, const dh_plan *plan, const dh_chunk_table *table,
-                               const char *folder, dh_row_reader **out)
+                               const char *folder, dh_watch *watch, dh_row_reader **out)
 {
     void *memory = NULL;
     DH_TRY(dh_allocate(1, sizeof(dh_row_reader), "the row reader", &memory));
@@ -88,6 +91,7 @@ dh_status dh_row_reader_create(const dh_schema *schema, const dh_plan *plan, con
     reader->plan = plan;
     reader->table = table;
     reader->folder = folder;
+    reader->watch = watch;
     for (size_t i = 0; i < OPEN_SPILLS; i++) {
         reader->open[i].file = -1;
     }
@@ -112,37 +116,56 @@ void dh_row_reader_free(dh_row_reader *reader)
         if (reader->open[i].file >= 0) {
             (void)close(reader->open[i].file);
         }
+        dh_buffer_free(&reader->open[i].path);
     }
     for (uint32_t c = 0; c < reader->schema->column_count; c++) {
         free(reader->block.column[c]);
     }
-    dh_buffer_free(&reader->path);
     dh_buffer_free(&reader->raw_ids);
     dh_buffer_free(&reader->ids);
     free(reader);
 }
 
-static dh_status spill_read(dh_row_reader *reader, uint32_t spill, void *data, size_t size, uint64_t offset)
+/* Ranks of one attempt that follow each other have places of their own; attempts are shifted against each
+ * other. */
+static size_t place_of(uint32_t epoch, uint32_t rank)
+{
+    return (rank + epoch * UINT32_C(29)) % OPEN_SPILLS;
+}
+
+static dh_status find_spill(dh_row_reader *reader, const dh_chunk_entry *entry, const open_spill **out)
+{
+    open_spill *spill = &reader->open[place_of(entry->epoch, entry->rank)];
+    if (spill->file < 0 || spill->epoch != entry->epoch || spill->rank != entry->rank) {
+        if (spill->file >= 0) {
+            (void)close(spill->file);
+            spill->file = -1;
+        }
+        uint64_t size = 0;
+        DH_TRY(dh_checkpoint_open(reader->folder, DH_CHECKPOINT_SPILL, entry->epoch, entry->rank,
+                                  &spill->path, &spill->file, &size));
+        if (spill->file < 0) {
+            return dh_error(DH_IO,
+                            "%s: is not there (the folder must be on a file system that all ranks share)",
+                            (const char *)spill->path.data);
+        }
+        spill->epoch = entry->epoch;
+        spill->rank = entry->rank;
+    }
+    *out = spill;
+    return DH_OK;
+}
+
+/* Reads from a chunk; offset is from its start. */
+static dh_status chunk_read(dh_row_reader *reader, const dh_chunk_entry *entry, void *data, size_t size,
+                            uint64_t offset)
 {
     if (size == 0) {
         return DH_OK;
     }
-    const size_t place = spill % OPEN_SPILLS;
-    DH_TRY(dh_spill_path(reader->folder, (int)spill, &reader->path));
-    const char *path = (const char *)reader->path.data;
-    if (reader->open[place].file < 0 || reader->open[place].spill != spill) {
-        if (reader->open[place].file >= 0) {
-            (void)close(reader->open[place].file);
-        }
-        reader->open[place].file = open(path, O_RDONLY | O_CLOEXEC);
-        reader->open[place].spill = spill;
-        if (reader->open[place].file < 0) {
-            return dh_error(DH_IO,
-                            "%s: cannot open: %s (the folder must be on a file system that all ranks share)",
-                            path, strerror(errno));
-        }
-    }
-    return dh_file_read_at(reader->open[place].file, path, data, size, offset);
+    const open_spill *spill = NULL;
+    DH_TRY(find_spill(reader, entry, &spill));
+    return dh_file_read_at(spill->file, (const char *)spill->path.data, data, size, entry->offset + offset);
 }
 
 static void lay_out(const dh_row_reader *reader, const dh_chunk_entry *entry, dh_chunk_layout *out)
@@ -166,22 +189,39 @@ static uint64_t find_chunk(const dh_chunk_table *table, uint64_t row)
     return low;
 }
 
+/* The bytes were checked when the run went on from them; that they are still good is not certain, and what
+ * they say is used as sizes and indexes. */
+static dh_status check_ids(const dh_row_reader *reader, const dh_chunk_entry *entry, uint32_t start,
+                           const uint32_t *end, const uint32_t *source, uint32_t count)
+{
+    uint32_t previous = start;
+    for (uint32_t i = 0; i < count; i++) {
+        if (end[i] < previous || end[i] > entry->id_bytes || source[i] >= reader->plan->source_count) {
+            return dh_error(
+                DH_IO, "%s: the spill of rank %u in attempt %u changed after it was written, at byte %llu",
+                reader->folder, entry->rank, entry->epoch, (unsigned long long)entry->offset);
+        }
+        previous = end[i];
+    }
+    return DH_OK;
+}
+
 /* Final ids of `count` rows of a chunk; they go behind those of the block so far. */
 static dh_status make_ids(dh_row_reader *reader, const dh_chunk_entry *entry, const dh_chunk_layout *layout,
                           uint32_t from, uint32_t at, uint32_t count)
 {
     const uint32_t *end = (const uint32_t *)reader->block.column[DH_ENGINE_ID_END] + at;
-    uint32_t start = 0;
-    if (from > 0) {
-        DH_TRY(spill_read(reader, entry->spill, &start, sizeof start,
-                          entry->offset + layout->column[DH_ENGINE_ID_END] + (from - 1) * sizeof start));
-    }
-    reader->raw_ids.size = 0;
-    DH_TRY(dh_buffer_reserve(&reader->raw_ids, end[count - 1] - start));
-    DH_TRY(spill_read(reader, entry->spill, reader->raw_ids.data, end[count - 1] - start,
-                      entry->offset + layout->ids + start));
     const uint32_t *source = (const uint32_t *)reader->block.column[DH_ENGINE_SOURCE] + at;
     const uint64_t *record = (const uint64_t *)reader->block.column[DH_ENGINE_RECORD] + at;
+    uint32_t start = 0;
+    if (from > 0) {
+        DH_TRY(chunk_read(reader, entry, &start, sizeof start,
+                          layout->column[DH_ENGINE_ID_END] + (from - 1) * sizeof start));
+    }
+    DH_TRY(check_ids(reader, entry, start, end, source, count));
+    reader->raw_ids.size = 0;
+    DH_TRY(dh_buffer_reserve(&reader->raw_ids, end[count - 1] - start));
+    DH_TRY(chunk_read(reader, entry, reader->raw_ids.data, end[count - 1] - start, layout->ids + start));
     uint32_t previous = start;
     for (uint32_t i = 0; i < count; i++) {
         if (end[i] > previous) {
@@ -206,8 +246,8 @@ static dh_status read_slice(dh_row_reader *reader, const dh_chunk_entry *entry, 
     const uint32_t columns = all ? reader->schema->column_count : DH_ENGINE_COLUMNS;
     for (uint32_t c = 0; c < columns; c++) {
         const size_t row_size = reader->schema->row_size[c];
-        DH_TRY(spill_read(reader, entry->spill, (char *)reader->block.column[c] + at * row_size,
-                          count * row_size, entry->offset + layout.column[c] + from * row_size));
+        DH_TRY(chunk_read(reader, entry, (char *)reader->block.column[c] + at * row_size, count * row_size,
+                          layout.column[c] + from * row_size));
     }
     uint64_t *record = (uint64_t *)reader->block.column[DH_ENGINE_RECORD] + at;
     for (uint32_t i = 0; i < count; i++) {
@@ -216,8 +256,7 @@ static dh_status read_slice(dh_row_reader *reader, const dh_chunk_entry *entry, 
     return make_ids(reader, entry, &layout, from, at, count);
 }
 
-dh_status dh_row_reader_read(dh_row_reader *reader, uint64_t first, uint32_t count, bool all,
-                             const dh_row_block **out)
+static dh_status read_block(dh_row_reader *reader, uint64_t first, uint32_t count, bool all)
 {
     dh_row_block *block = &reader->block;
     block->first_row = first;
@@ -236,7 +275,19 @@ dh_status dh_row_reader_read(dh_row_reader *reader, uint64_t first, uint32_t cou
         at += slice;
     }
     block->id = reader->ids.data;
-    *out = block;
+    return DH_OK;
+}
+
+dh_status dh_row_reader_read(dh_row_reader *reader, uint64_t first, uint32_t count, bool all,
+                             const dh_row_block **out)
+{
+    DH_TRY(dh_watch_poll(reader->watch));
+    const dh_status status = read_block(reader, first, count, all);
+    if (status != DH_OK) {
+        dh_watch_fail(reader->watch);
+        return status;
+    }
+    *out = &reader->block;
     return DH_OK;
 }
 
@@ -246,7 +297,7 @@ dh_status dh_row_reader_parts(dh_row_reader *reader, const dh_chunk_entry *entry
     lay_out(reader, entry, &layout);
     const size_t size = entry->part_count * dh_part_size(reader->schema);
     DH_TRY(dh_buffer_reserve(out, size));
-    DH_TRY(spill_read(reader, entry->spill, out->data + out->size, size, entry->offset + layout.parts));
+    DH_TRY(chunk_read(reader, entry, out->data + out->size, size, layout.parts));
     out->size += size;
     return DH_OK;
 }
@@ -257,7 +308,7 @@ dh_status dh_row_reader_bad(dh_row_reader *reader, const dh_chunk_entry *entry, 
     lay_out(reader, entry, &layout);
     const size_t size = entry->bad_count * sizeof(dh_bad_record);
     DH_TRY(dh_buffer_reserve(out, size));
-    DH_TRY(spill_read(reader, entry->spill, out->data + out->size, size, entry->offset + layout.bad));
+    DH_TRY(chunk_read(reader, entry, out->data + out->size, size, layout.bad));
     out->size += size;
     return DH_OK;
 }

@@ -252,6 +252,16 @@ static dh_status append_lexicons(const dh_settings *settings, dh_buffer *out)
     return dh_buffer_printf(out, "]");
 }
 
+static bool is_number(const dh_option *option)
+{
+    return option->kind == DH_KIND_COUNT || option->kind == DH_KIND_SIZE || option->kind == DH_KIND_TIME;
+}
+
+static dh_status append_number(const dh_options *options, int id, dh_buffer *out)
+{
+    return dh_buffer_printf(out, "%llu", (unsigned long long)dh_options_number(options, (dh_option_id)id));
+}
+
 dh_status dh_settings_config(const dh_settings *settings, const dh_options *options, dh_buffer *out)
 {
     DH_TRY(dh_buffer_printf(out, "{"));
@@ -268,12 +278,35 @@ dh_status dh_settings_config(const dh_settings *settings, const dh_options *opti
             DH_TRY(append_lexicons(settings, out));
         } else if (value == NULL) {
             DH_TRY(dh_buffer_printf(out, "null"));
-        } else if (option->kind == DH_KIND_COUNT || option->kind == DH_KIND_SIZE) {
-            DH_TRY(dh_buffer_printf(out, "%llu",
-                                    (unsigned long long)dh_options_number(options, (dh_option_id)id)));
+        } else if (is_number(option)) {
+            DH_TRY(append_number(options, id, out));
         } else {
             DH_TRY(dh_json_append_string(out, value, strlen(value)));
         }
     }
     return dh_buffer_printf(out, "}");
+}
+
+dh_status dh_settings_fingerprint(const dh_settings *settings, const dh_options *options, dh_buffer *out)
+{
+    for (int id = 0; id < DH_OPTION_COUNT; id++) {
+        const dh_option *option = &dh_option_table[id];
+        if (!option->in_result && id != DH_OPTION_SEGMENT_SIZE) {
+            continue;
+        }
+        const char *value = dh_options_text(options, (dh_option_id)id);
+        DH_TRY(dh_buffer_printf(out, "%s=", option->name));
+        if (id == DH_OPTION_LEXICON) {
+            DH_TRY(append_lexicons(settings, out));
+        } else if (value != NULL && is_number(option)) {
+            DH_TRY(append_number(options, id, out));
+        } else if (value != NULL) {
+            DH_TRY(dh_json_append_string(out, value, strlen(value)));
+        }
+        DH_TRY(dh_buffer_printf(out, "\n"));
+    }
+    const uint16_t probe = 1;
+    const bool little = *(const uint8_t *)&probe == 1;
+    DH_TRY(dh_buffer_printf(out, "dhatu=%s\nbyte-order=%s\n", DHATU_VERSION, little ? "little" : "big"));
+    return dh_buffer_append(out, "", 1);
 }

@@ -71,6 +71,10 @@ void dh_settings_free(dh_settings *settings);
 /* The options that matter to the result, as JSON: the config that the result records. */
 dh_status dh_settings_config(const dh_settings *settings, const dh_options *options, dh_buffer *out);
 
+/* What a checkpoint depends on besides the sources: lines "name=value", the options that matter to the
+ * result, the cut into segments, the program. A NUL is at the end. */
+dh_status dh_settings_fingerprint(const dh_settings *settings, const dh_options *options, dh_buffer *out);
+
 /* The paths of the default lexicons, joined by newlines as --lexicon's value. Errors: DH_IO (logged: not
  * found). */
 dh_status dh_default_lexicons(dh_buffer *out);

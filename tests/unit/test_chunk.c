@@ -1,7 +1,6 @@
-/* Tests of run/chunk.h: parts, layout, writing and reading back. */
+/* Tests of run/chunk.h: parts, layout, what is spilled. */
 #include "support.h"
 
-#include "base/file.h"
 #include "run/chunk.h"
 
 static void make_schema(dh_schema *schema, const size_t *row_size, uint32_t columns, uint32_t sums)
@@ -71,7 +70,7 @@ static void test_sections_are_aligned_and_do_not_overlap(void **state)
         for (uint64_t id_bytes = 0; id_bytes < 10; id_bytes++) {
             dh_chunk_layout layout;
             dh_chunk_lay_out(&schema, rows[r], id_bytes, 3, 5, &layout);
-            uint64_t place = 0;
+            uint64_t place = sizeof(dh_chunk_header);
             for (uint32_t c = 0; c < schema.column_count; c++) {
                 expect_section(&place, layout.column[c], rows[r] * row_sizes[c]);
             }
@@ -109,67 +108,111 @@ static dh_chunk *random_chunk(const dh_schema *schema, uint32_t rows)
     return chunk;
 }
 
-static void expect_at(int file, const char *path, uint64_t offset, const void *bytes, size_t size)
+/* The parts of a chunk one after the other, as a file gets them. */
+static void join_parts(const dh_chunk *chunk, const dh_chunk_header *header, dh_buffer *out)
 {
-    uint8_t *got = malloc(size + 1);
-    assert_non_null(got);
-    assert_ok(dh_file_read_at(file, path, got, size, offset));
+    dh_file_part part[DH_CHUNK_PARTS_MAX];
+    const size_t count = dh_chunk_parts(chunk, header, part);
+    assert_in_range(count, 1, DH_CHUNK_PARTS_MAX);
+    out->size = 0;
+    for (size_t p = 0; p < count; p++) {
+        assert_true(part[p].size > 0);
+        assert_ok(dh_buffer_append(out, part[p].data, part[p].size));
+    }
+}
+
+/* A section, and zeros from its end to `next`. */
+static void expect_bytes(const dh_buffer *joined, uint64_t at, const void *bytes, uint64_t size,
+                         uint64_t next)
+{
+    assert_true(at + size <= next && next <= joined->size);
     if (size > 0) {
-        assert_memory_equal(got, bytes, size);
+        assert_memory_equal(joined->data + at, bytes, size);
     }
-    free(got);
+    for (uint64_t i = at + size; i < next; i++) {
+        assert_int_equal(joined->data[i], 0);
+    }
 }
 
-/* Several chunks one after the other, as a rank spills them. */
-static void test_chunks_are_written_and_read_back(void **state)
+static void test_parts_fill_the_layout(void **state)
 {
     (void)state;
-    enum { CHUNKS = 5 };
-    static const uint32_t rows[CHUNKS] = {1, 0, 1000, 13, DH_CHUNK_ROWS};
+    static const uint32_t rows[] = {1, 0, 1000, 13, DH_CHUNK_ROWS};
     dh_schema schema;
     make_schema(&schema, row_sizes, COUNT(row_sizes), 1);
-    const char *path = support_path("spill");
-    const int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    assert_true(file >= 0);
-    dh_chunk *chunk[CHUNKS];
-    uint64_t offset[CHUNKS + 1] = {0};
-    for (int i = 0; i < CHUNKS; i++) {
-        uint64_t size = 0;
-        chunk[i] = random_chunk(&schema, rows[i]);
-        assert_ok(dh_chunk_write(chunk[i], file, path, offset[i], &size));
-        assert_int_equal(size % 8, 0);
-        offset[i + 1] = offset[i] + size;
-    }
-    for (int i = 0; i < CHUNKS; i++) {
+    dh_buffer joined = {0};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        dh_chunk *chunk = random_chunk(&schema, rows[i]);
+        dh_chunk_header header;
+        dh_chunk_describe(chunk, 3, 1000, 7, &header);
+        join_parts(chunk, &header, &joined);
         dh_chunk_layout layout;
-        dh_chunk_lay_out(&schema, chunk[i]->rows, chunk[i]->ids.size, chunk[i]->part_count,
-                         chunk[i]->bad_count, &layout);
-        assert_int_equal(layout.size, offset[i + 1] - offset[i]);
+        dh_chunk_lay_out(&schema, chunk->rows, chunk->ids.size, chunk->part_count, chunk->bad_count, &layout);
+        assert_int_equal(layout.size % 8, 0);
+        assert_int_equal(joined.size, layout.size);
+        expect_bytes(&joined, 0, &header, sizeof header, layout.column[0]);
         for (uint32_t c = 0; c < schema.column_count; c++) {
-            expect_at(file, path, offset[i] + layout.column[c], chunk[i]->column[c], rows[i] * row_sizes[c]);
+            const bool last = c + 1 == schema.column_count;
+            expect_bytes(&joined, layout.column[c], chunk->column[c], rows[i] * row_sizes[c],
+                         last ? layout.ids : layout.column[c + 1]);
         }
-        expect_at(file, path, offset[i] + layout.ids, chunk[i]->ids.data, chunk[i]->ids.size);
-        expect_at(file, path, offset[i] + layout.parts, chunk[i]->parts.data, chunk[i]->parts.size);
-        expect_at(file, path, offset[i] + layout.bad, chunk[i]->bad.data, chunk[i]->bad.size);
-        dh_chunk_free(chunk[i]);
+        expect_bytes(&joined, layout.ids, chunk->ids.data, chunk->ids.size, layout.parts);
+        expect_bytes(&joined, layout.parts, chunk->parts.data, chunk->parts.size, layout.bad);
+        expect_bytes(&joined, layout.bad, chunk->bad.data, chunk->bad.size, layout.size);
+        dh_chunk_free(chunk);
     }
-    assert_int_equal(close(file), 0);
+    dh_buffer_free(&joined);
 }
 
-static void test_a_failed_write_is_told(void **state)
+/* Every column ends with padding, the most parts that there can be. */
+static void test_the_widest_schema_fits(void **state)
+{
+    (void)state;
+    size_t row_size[DH_SCHEMA_COLUMNS_MAX];
+    for (size_t c = 0; c < DH_SCHEMA_COLUMNS_MAX; c++) {
+        row_size[c] = 1 + c % 7;
+    }
+    dh_schema schema;
+    make_schema(&schema, row_size, DH_SCHEMA_COLUMNS_MAX, 1);
+    dh_chunk *chunk = random_chunk(&schema, 1);
+    dh_chunk_header header;
+    dh_chunk_describe(chunk, 0, 0, 0, &header);
+    dh_buffer joined = {0};
+    join_parts(chunk, &header, &joined);
+    assert_int_equal(joined.size, header.size);
+    dh_buffer_free(&joined);
+    dh_chunk_free(chunk);
+}
+
+static void test_headers_describe_their_chunks(void **state)
 {
     (void)state;
     dh_schema schema;
-    make_schema(&schema, row_sizes, COUNT(row_sizes), 1);
-    dh_chunk *chunk = random_chunk(&schema, 10);
-    const int file = open(support_write_text("read-only", ""), O_RDONLY | O_CLOEXEC);
-    uint64_t size = 77;
-    support_capture_begin();
-    const dh_status status = dh_chunk_write(chunk, file, "the spill", 0, &size);
-    assert_says(support_capture_end(), "the spill: writing");
-    assert_int_equal(status, DH_IO);
-    assert_int_equal(size, 77);
-    assert_int_equal(close(file), 0);
+    make_schema(&schema, row_sizes, COUNT(row_sizes), 2);
+    dh_chunk *chunk = random_chunk(&schema, 55);
+    dh_source_part *part = NULL;
+    uint64_t *sums = NULL;
+    assert_ok(dh_chunk_part(chunk, 5, &part, &sums)); /* the last one of random_chunk */
+    part->lines = 77;
+    dh_chunk_header header;
+    memset(&header, 0xAA, sizeof header);
+    dh_chunk_describe(chunk, 0xFFFFFFFF, UINT64_MAX, 12, &header);
+    assert_memory_equal(header.magic, DH_CHUNK_MAGIC, 4);
+    assert_int_equal(header.number, 12);
+    assert_int_equal(header.begin, UINT64_MAX);
+    assert_int_equal(header.first_source, 0xFFFFFFFF);
+    assert_int_equal(header.rows, 55);
+    assert_int_equal(header.id_bytes, chunk->ids.size);
+    assert_int_equal(header.part_count, 6);
+    assert_int_equal(header.bad_count, 6);
+    assert_int_equal(header.lines, 77);
+    assert_ok(dh_chunk_part(chunk, 6, &part, &sums));
+    dh_chunk_describe(chunk, 0, 0, 0, &header);
+    assert_int_equal(header.lines, 0);
+    dh_chunk_reset(chunk);
+    dh_chunk_describe(chunk, 1, 2, 3, &header);
+    assert_int_equal(header.size, sizeof header);
+    assert_int_equal(header.rows + header.id_bytes + header.part_count + header.bad_count + header.lines, 0);
     dh_chunk_free(chunk);
 }
 
@@ -178,8 +221,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts_are_made_as_the_source_changes),
         cmocka_unit_test(test_sections_are_aligned_and_do_not_overlap),
-        cmocka_unit_test(test_chunks_are_written_and_read_back),
-        cmocka_unit_test(test_a_failed_write_is_told),
+        cmocka_unit_test(test_parts_fill_the_layout),
+        cmocka_unit_test(test_the_widest_schema_fits),
+        cmocka_unit_test(test_headers_describe_their_chunks),
     };
     return cmocka_run_group_tests(tests, support_set_up, support_tear_down);
 }

@@ -140,6 +140,31 @@ static void test_bad_command_lines_name_the_option(void **state)
     expect_refused(RUN("--max-record", "big"), "\"big\" is not a size like 512K, 16M or 2G");
     expect_refused(RUN("--max-id", "63"), "--max-id: 63 is out of range (64 to 4096)");
     expect_refused(RUN("--max-bad", "18446744073709551616"), "is not a non-negative integer");
+    expect_refused(RUN("--max-time", "soon"), "\"soon\" is not a time like 90, 10m, 2h or 1-12:00:00");
+    expect_refused(RUN("--max-time", "0"), "--max-time: 0 is out of range");
+}
+
+static void test_times(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t seconds;
+    } right[] = {{"0", 0},        {"90", 90},          {"90s", 90},           {"10m", 600},
+                 {"2h", 7200},    {"3d", 259200},      {"01:30", 90},         {"1:02:03", 3723},
+                 {"90:00", 5400}, {"1-00:00:01", 86401}, {"0-12:00:00", 43200}, {"2-1:1:1", 176461}};
+    static const char *const wrong[] = {"",      "s",     "1.5h",   "-1",       "1w",    "1:",       ":1",
+                                        "1:2:3:4", "1-2:3", "1-2",    "1-1:2:3:4", "1:2s",  "1-:2:3",   " 1",
+                                        "1 ",    "2h30m", "0x10",   "99999999999999999999d", "213503982334602d"};
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        uint64_t seconds = UINT64_MAX;
+        assert_true(dh_parse_time(right[i].text, &seconds));
+        assert_int_equal(seconds, right[i].seconds);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint64_t seconds = 0;
+        assert_false(dh_parse_time(wrong[i], &seconds));
+    }
 }
 
 static void test_ranges_include_their_ends(void **state)
@@ -147,7 +172,7 @@ static void test_ranges_include_their_ends(void **state)
     (void)state;
     for (int id = 0; id < DH_OPTION_COUNT; id++) {
         const dh_option *option = &dh_option_table[id];
-        if (option->kind != DH_KIND_COUNT && option->kind != DH_KIND_SIZE) {
+        if (option->kind != DH_KIND_COUNT && option->kind != DH_KIND_SIZE && option->kind != DH_KIND_TIME) {
             continue;
         }
         dh_options options = {0};
@@ -386,7 +411,7 @@ static void test_every_option_is_sane(void **state)
         assert_int_equal(option->commands >> DH_COMMAND_COUNT, 0);
         assert_int_not_equal(option->commands, 0);
         assert_int_equal(option->kind == DH_KIND_FLAG, option->value_name == NULL);
-        if (option->kind == DH_KIND_COUNT || option->kind == DH_KIND_SIZE) {
+        if (option->kind == DH_KIND_COUNT || option->kind == DH_KIND_SIZE || option->kind == DH_KIND_TIME) {
             assert_true(option->minimum <= option->maximum);
         }
         assert_true(option->choices == NULL || option->kind == DH_KIND_TEXT);
@@ -537,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_arguments_keep_their_order),
         cmocka_unit_test(test_commands),
         cmocka_unit_test(test_bad_command_lines_name_the_option),
+        cmocka_unit_test(test_times),
         cmocka_unit_test(test_ranges_include_their_ends),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_flag_before_environment_before_file_before_default),

@@ -1,0 +1,253 @@
+#include "checkpoint/survey.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "checkpoint/folder.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* How much text a compressed byte stands for, until a stream has told. */
+enum { STREAM_RATIO = 4 };
+
+/* What is kept of a journal entry: 48 bytes. */
+typedef struct done_segment {
+    uint32_t first_source, flags;
+    uint64_t begin;
+    uint64_t documents, text_bytes, file_bytes;
+    uint32_t bad, epoch;
+} done_segment;
+_Static_assert(sizeof(done_segment) <= 64, "64 bytes of memory a segment");
+
+typedef struct journal_name {
+    uint32_t epoch, rank;
+} journal_name;
+
+typedef struct collection {
+    const char *folder;
+    dh_survey *out;
+    journal_name *journal;
+    size_t journal_count, journal_capacity;
+    done_segment *segment;
+    size_t segment_count, segment_capacity;
+    uint64_t last_commit_of_holder; /* ns since 1970 */
+    uint64_t start_of_holder;       /* as its journals say */
+} collection;
+
+/* ---- collecting -------------------------------------------------------------------------------------- */
+
+static dh_status make_room(size_t count, size_t size, const char *what, size_t *capacity, void **memory)
+{
+    if (count < *capacity) {
+        return DH_OK;
+    }
+    const size_t grown = *capacity == 0 ? 64 : *capacity + *capacity / 2;
+    DH_TRY(dh_reallocate(grown, size, what, memory));
+    *capacity = grown;
+    return DH_OK;
+}
+
+static dh_status add_journal(collection *into, uint32_t epoch, uint32_t rank)
+{
+    void *memory = into->journal;
+    DH_TRY(make_room(into->journal_count, sizeof *into->journal, "names of journals", &into->journal_capacity,
+                     &memory));
+    into->journal = memory;
+    into->journal[into->journal_count++] = (journal_name){.epoch = epoch, .rank = rank};
+    return DH_OK;
+}
+
+/* A file that goes while it is looked at is not counted. */
+static dh_status add_size(collection *into, const char *name)
+{
+    dh_buffer path = {0};
+    dh_status status = dh_buffer_printf(&path, "%s/%s", into->folder, name);
+    if (status == DH_OK) {
+        status = dh_buffer_append(&path, "", 1);
+    }
+    if (status == DH_OK) {
+        const char *text = (const char *)path.data;
+        struct stat facts;
+        const int fault = dh_fault(DH_CALL_STAT, text);
+        const int reason = fault > 0 ? fault : (lstat(text, &facts) == 0 ? 0 : errno);
+        if (reason == 0) {
+            into->out->files++;
+            into->out->bytes += (uint64_t)facts.st_size;
+        } else if (reason != ENOENT) {
+            status = dh_error(DH_IO, "%s: cannot stat: %s", text, strerror(reason));
+        }
+    }
+    dh_buffer_free(&path);
+    return status;
+}
+
+static dh_status take_name(void *context, const char *name)
+{
+    collection *into = context;
+    uint32_t epoch = 0;
+    uint32_t rank = 0;
+    const dh_checkpoint_file file = dh_checkpoint_classify(name, &epoch, &rank);
+    if (file == DH_CHECKPOINT_OTHER) {
+        return DH_OK;
+    }
+    into->out->has_result = into->out->has_result || file == DH_CHECKPOINT_RESULT;
+    if (file == DH_CHECKPOINT_JOURNAL) {
+        DH_TRY(add_journal(into, epoch, rank));
+    }
+    return add_size(into, name);
+}
+
+static dh_status take_entry(void *context, const dh_journal_entry *entry)
+{
+    collection *into = context;
+    void *memory = into->segment;
+    DH_TRY(make_room(into->segment_count, sizeof *into->segment, "the segments that are done",
+                     &into->segment_capacity, &memory));
+    into->segment = memory;
+    into->segment[into->segment_count++] = (done_segment){.first_source = entry->first_source,
+                                                          .flags = entry->flags,
+                                                          .begin = entry->begin,
+                                                          .documents = entry->documents,
+                                                          .text_bytes = entry->text_bytes,
+                                                          .file_bytes = entry->file_bytes,
+                                                          .bad = entry->bad,
+                                                          .epoch = entry->epoch};
+    if (entry->time > into->out->last_commit) {
+        into->out->last_commit = entry->time;
+    }
+    if (entry->epoch == into->out->holder.epoch && entry->time > into->last_commit_of_holder) {
+        into->last_commit_of_holder = entry->time;
+    }
+    return DH_OK;
+}
+
+static dh_status read_journals(collection *into)
+{
+    const dh_manifest_facts *manifest = &into->out->manifest;
+    for (size_t j = 0; j < into->journal_count; j++) {
+        const journal_name name = into->journal[j];
+        dh_journal_scan_result result = {0};
+        /* Those before are of what --fresh threw away. */
+        if (name.epoch < manifest->first_epoch) {
+            continue;
+        }
+        DH_TRY(
+            dh_journal_scan(into->folder, &manifest->run, name.epoch, name.rank, take_entry, into, &result));
+        into->out->damaged += result.damaged;
+        if (name.epoch == into->out->holder.epoch && result.start != 0 && !result.foreign) {
+            into->start_of_holder = result.start;
+        }
+    }
+    return DH_OK;
+}
+
+/* ---- adding up --------------------------------------------------------------------------------------- */
+
+/* By segment; of one that was done twice, the later attempt's is last. */
+static int compare_segments(const void *a, const void *b)
+{
+    const done_segment *left = a;
+    const done_segment *right = b;
+    if (left->first_source != right->first_source) {
+        return left->first_source < right->first_source ? -1 : 1;
+    }
+    if (left->begin != right->begin) {
+        return left->begin < right->begin ? -1 : 1;
+    }
+    return (left->epoch > right->epoch) - (left->epoch < right->epoch);
+}
+
+typedef struct stream_sums {
+    uint64_t segments, file_bytes;
+} stream_sums;
+
+static void add_up(const collection *from, dh_survey *out, stream_sums *streams)
+{
+    for (size_t s = 0; s < from->segment_count; s++) {
+        const done_segment *segment = &from->segment[s];
+        const bool again = s + 1 < from->segment_count && segment[1].first_source == segment->first_source &&
+                           segment[1].begin == segment->begin;
+        if (again) {
+            continue;
+        }
+        out->segments_done++;
+        out->documents += segment->documents;
+        out->text_bytes += segment->text_bytes;
+        out->file_bytes += segment->file_bytes;
+        out->bad += segment->bad;
+        if ((segment->flags & DH_SEGMENT_STREAM) != 0) {
+            streams->segments++;
+            streams->file_bytes += segment->file_bytes;
+        }
+        if (segment->epoch == out->holder.epoch) {
+            out->attempt_documents += segment->documents;
+            out->attempt_text_bytes += segment->text_bytes;
+            out->attempt_file_bytes += segment->file_bytes;
+        }
+    }
+}
+
+static void estimate_open(dh_survey *out, const stream_sums *streams)
+{
+    const uint64_t known_done = out->segments_done - streams->segments;
+    const uint64_t known = out->manifest.known_segments;
+    out->segments_open = known > known_done ? known - known_done : 0;
+    if (streams->file_bytes >= out->manifest.stream_bytes) {
+        return;
+    }
+    const double left = (double)(out->manifest.stream_bytes - streams->file_bytes);
+    const double size = out->manifest.segment_size > 0 ? (double)out->manifest.segment_size : 1.0;
+    const double each = streams->segments > 0 && streams->file_bytes > 0
+                            ? (double)streams->file_bytes / (double)streams->segments
+                            : size / STREAM_RATIO;
+    const double segments = left / each;
+    const double bounded = segments < 1.0 ? 1.0 : (segments > 1e15 ? 1e15 : segments);
+    out->segments_open += (uint64_t)(bounded + 0.5);
+    out->open_is_estimate = true;
+}
+
+static void summarise(collection *from)
+{
+    dh_survey *out = from->out;
+    stream_sums streams = {0};
+    if (from->segment_count > 0) {
+        qsort(from->segment, from->segment_count, sizeof *from->segment, compare_segments);
+    }
+    add_up(from, out, &streams);
+    estimate_open(out, &streams);
+    /* Where the attempt's own file is damaged, its journals know when it began. */
+    const uint64_t start = out->holder.start != 0 ? out->holder.start : from->start_of_holder;
+    if (start != 0 && from->last_commit_of_holder > start) {
+        out->attempt_seconds = 1e-9 * (double)(from->last_commit_of_holder - start);
+    }
+    if (out->holder.epoch > out->manifest.first_epoch) {
+        out->restarts = out->holder.epoch - out->manifest.first_epoch;
+    }
+}
+
+dh_status dh_survey_make(const char *folder, dh_survey *out)
+{
+    dh_survey survey = {0};
+    collection all = {.folder = folder, .out = &survey};
+    dh_status status = dh_attempt_look(folder, true, &survey.holder, &survey.state);
+    if (status == DH_OK) {
+        status = dh_manifest_read(folder, &survey.manifest, &survey.has_manifest);
+    }
+    if (status == DH_OK) {
+        status = dh_folder_list(folder, take_name, &all);
+    }
+    if (status == DH_OK && survey.has_manifest) {
+        status = read_journals(&all);
+        if (status == DH_OK) {
+            summarise(&all);
+        }
+    }
+    free(all.segment);
+    free(all.journal);
+    if (status == DH_OK) {
+        *out = survey;
+    }
+    return status;
+}
