@@ -4,28 +4,32 @@
  *     RULE        = KEY [ "=" VALUE ] { "," KEY [ "=" VALUE ] }
  *
  *     call=NAME      which calls: open (also creates), read, write, sync, close, rename, link, remove,
- * reserve (of disk space), folder (make, remove or list one), stat, allocate (of memory), place (no call, but
- * a named place that the run comes to), or any: all but allocate and place error=NAME     what happens to it:
- * it fails with EIO, ENOSPC, EDQUOT, EINTR, EMFILE, ENFILE, EROFS, EACCES, ENOMEM or ENOENT; SHORT: it reads
- * or writes only half of its bytes (of calls, only reads and writes match); KILL: the process kills itself in
- * front of it (SIGKILL); STOP: the process stops itself in front of it (SIGSTOP), and when it is continued
- * the call is made at=N           to the Nth call that matches, counted from 1; default 1 persist        to
- * that one and all that match after it chance=P       instead of at and persist: to each that matches with
- * probability P (0 < P <= 1), drawn from seed=S         the seed, the rank and the count of the call: with
- * the same seed always the same calls; default 0 path=TEXT      only calls whose path (of an allocation: what
- * for; of a place: its name) has TEXT in it rank=R         only on this rank
+ *                    reserve (of disk space), folder (make, remove or list one), stat, allocate (of memory),
+ *                    place (no call, but a named place that the run comes to), or any: all but allocate and
+ *                    place
+ *     error=NAME     what happens to it. EIO, ENOSPC, EDQUOT, EINTR, EMFILE, ENFILE, EROFS, EACCES, ENOMEM,
+ *                    ENOENT: it fails so. SHORT: it reads or writes only half of its bytes (only reads and
+ *                    writes match). KILL: the process kills itself in front of it (SIGKILL). STOP: the
+ *                    process stops itself in front of it (SIGSTOP); once continued it makes the call
+ *     at=N           to the Nth call that matches, counted from 1; default 1
+ *     persist        to that one and to all that match after it
+ *     chance=P       instead of at and persist: to each that matches with probability P (0 < P <= 1)
+ *     seed=S         of what chance draws, with the rank and the count of the call: with the same seed
+ *                    always the same calls; default 0
+ *     path=TEXT      only calls whose path has TEXT in it (of an allocation: what for; of a place: its name)
+ *     rank=R         only on this rank
  *
  *     count=PREFIX   a rule of its own: at its end the process writes a file PREFIX-RANK with a line a kind
- * of call, "write 12", and a line a rule, "rule 1 matched 7 failed 1"
+ *                    of call, "write 12", and a line a rule, "rule 1 matched 7 failed 1"
  *
  * A rule needs call and error. Values have no "," and no ";". Every rule counts the calls that match it by
- * itself; of several that are due at one call the first is done. Examples:
+ * itself; of several that are due at one call the first is done. A renaming or link has the path that it
+ * makes. Examples:
  *
- *     DHATU_FAULT=call=write,error=ENOSPC,at=7,persist                 from the 7th write on the disk is full
- *     DHATU_FAULT=call=sync,error=EIO,path=journal,rank=2              rank 2's first sync of a journal fails
- *     DHATU_FAULT=call=read,error=EINTR,chance=0.1,seed=4;call=read,error=SHORT,chance=0.1,seed=5
- *     DHATU_FAULT=call=place,path=publish,error=KILL                   killed in front of publishing the
- * result
+ *     call=write,error=ENOSPC,at=7,persist       from the 7th write on the disk is full
+ *     call=sync,error=EIO,path=journal,rank=2    rank 2's first sync of a journal fails
+ *     call=place,path=publish,error=KILL         killed in front of publishing the result
+ *     call=read,error=EINTR,chance=0.1,seed=4;call=read,error=SHORT,chance=0.1,seed=5
  */
 #include "base/fault.h"
 

@@ -330,7 +330,7 @@ dh_status dh_file_replace(const char *path, const void *data, size_t size)
 bool dh_file_exists(const char *path)
 {
     struct stat facts;
-    return try_stat(path, &facts) == 0;
+    return try_stat(path, &facts) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 dh_status dh_file_remove(const char *path)

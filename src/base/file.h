@@ -40,6 +40,7 @@ dh_status dh_file_sync_folder_of(const char *path);
 
 dh_status dh_file_rename(const char *from, const char *to);
 
+/* Also true where it cannot be told (no permission, I/O error): nobody is to take such a place for free. */
 bool dh_file_exists(const char *path);
 
 /* Makes the folder and those above it. An existing folder is fine. */

@@ -1,5 +1,6 @@
 #include "checkpoint/attempt.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "checkpoint/folder.h"
@@ -31,42 +32,6 @@ enum {
 
 /* ---- for messages ------------------------------------------------------------------------------------ */
 
-uint64_t dh_time_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
-dh_status dh_append_time(uint64_t time, dh_buffer *out)
-{
-    const time_t seconds = (time_t)(time / UINT64_C(1000000000));
-    struct tm parts;
-    char text[64] = "";
-    if (gmtime_r(&seconds, &parts) == NULL ||
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts) == 0) {
-        return dh_error(DH_INTERNAL, "a time cannot be written");
-    }
-    return dh_buffer_printf(out, "%s", text);
-}
-
-dh_status dh_append_duration(double seconds, dh_buffer *out)
-{
-    /* Clocks of two hosts may differ by a little; and what is too long for an integer is just long. */
-    const double bounded = seconds < 0 ? 0.0 : (seconds > 1e15 ? 1e15 : seconds);
-    const unsigned long long s = (unsigned long long)bounded;
-    if (s < 60) {
-        return dh_buffer_printf(out, "%llu s", s);
-    }
-    if (s < 3600) {
-        return dh_buffer_printf(out, "%llu min %llu s", s / 60, s % 60);
-    }
-    if (s < 172800) {
-        return dh_buffer_printf(out, "%llu h %llu min", s / 3600, s % 3600 / 60);
-    }
-    return dh_buffer_printf(out, "%llu d %llu h", s / 86400, s % 86400 / 3600);
-}
-
 /* "attempt 3 on node12, process 4711, Slurm job 123456, since 2026-01-31 12:00:00 UTC (5 min 2 s ago)" */
 static dh_status describe(const dh_attempt *attempt, dh_buffer *out)
 {
@@ -81,7 +46,7 @@ static dh_status describe(const dh_attempt *attempt, dh_buffer *out)
     DH_TRY(dh_buffer_printf(out, ", since "));
     DH_TRY(dh_append_time(attempt->start, out));
     DH_TRY(dh_buffer_printf(out, " ("));
-    DH_TRY(dh_append_duration(1e-9 * ((double)dh_time_now() - (double)attempt->start), out));
+    DH_TRY(dh_append_duration(1e-9 * ((double)dh_time_of_day() - (double)attempt->start), out));
     return dh_buffer_printf(out, " ago)");
 }
 
@@ -141,7 +106,7 @@ static void copy_text(char *out, size_t room, const char *text)
 
 static dh_attempt this_process(uint32_t epoch, int ranks)
 {
-    dh_attempt self = {.epoch = epoch, .ranks = ranks, .pid = getpid(), .start = dh_time_now()};
+    dh_attempt self = {.epoch = epoch, .ranks = ranks, .pid = getpid(), .start = dh_time_of_day()};
     char host[256] = "";
     (void)gethostname(host, sizeof host - 1);
     copy_text(self.host, sizeof self.host, host[0] != '\0' ? host : "unknown");
@@ -649,7 +614,7 @@ dh_status dh_attempt_end(const char *folder, dh_attempt *attempt, int exit_code)
         return DH_OK;
     }
     dh_attempt ended = *attempt;
-    ended.end = dh_time_now();
+    ended.end = dh_time_of_day();
     ended.exit_code = exit_code & 255;
     dh_buffer path = {0};
     dh_buffer text = {0};

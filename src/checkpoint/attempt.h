@@ -56,11 +56,4 @@ bool dh_attempt_is_current(const char *folder, uint32_t epoch);
 /* Reads an attempt's file. False: missing or damaged. */
 bool dh_attempt_read(const char *folder, uint32_t epoch, dh_attempt *out);
 
-/* For messages: "2026-01-31 12:00:00 UTC" of ns since 1970; "54 s", "12 min 5 s", "3 h 20 min", "5 d 3 h". */
-dh_status dh_append_time(uint64_t time, dh_buffer *out);
-dh_status dh_append_duration(double seconds, dh_buffer *out);
-
-/* Now, as ns since 1970. */
-uint64_t dh_time_now(void);
-
 #endif

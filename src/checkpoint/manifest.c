@@ -1,5 +1,6 @@
 #include "checkpoint/manifest.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "checkpoint/attempt.h"
 #include "checkpoint/folder.h"

@@ -421,6 +421,8 @@ dh_status dh_command_run(dh_options *options, int argc, char **argv)
     if (status == DH_OK) {
         status = leave(&run, run_all(&run));
     }
+    const dh_status counted = dh_fault_report();
+    status = status != DH_OK ? status : counted;
     const dh_status broken = dh_comm_agree(run.comm, dh_h5_is_broken() ? DH_IO : DH_OK);
     free_run(&run);
     if (broken != DH_OK) {

@@ -1,4 +1,5 @@
 /* dhatu status: how far a run is, from its checkpoint folder, while it runs and after it died. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "checkpoint/survey.h"
@@ -23,7 +24,7 @@ static progress make_progress(const dh_survey *survey)
     const double seconds = survey->attempt_seconds;
     made.complete = survey->has_result && survey->state == DH_HOLDER_ENDED && survey->holder.exit_code == 0;
     if (survey->last_commit != 0) {
-        const double age = 1e-9 * ((double)dh_time_now() - (double)survey->last_commit);
+        const double age = 1e-9 * ((double)dh_time_of_day() - (double)survey->last_commit);
         made.commit_age = age > 0 ? age : 0.0;
     }
     if (seconds <= 0) {
@@ -169,7 +170,8 @@ static dh_status print_summary(dh_buffer *out, const char *folder, const dh_surv
         DH_TRY(append_pace(out, survey, &made));
         DH_TRY(dh_buffer_printf(out, "restarts    %" PRIu32 "\n", survey->restarts));
     } else if (survey->state != DH_HOLDER_NONE) {
-        DH_TRY(dh_buffer_printf(out, "segments    none yet: the run is being planned\n"));
+        const bool runs = survey->state == DH_HOLDER_ALIVE || survey->state == DH_HOLDER_UNKNOWN;
+        DH_TRY(dh_buffer_printf(out, "segments    none%s\n", runs ? " yet: the run is being planned" : ""));
     }
     if (survey->damaged > 0) {
         DH_TRY(dh_buffer_printf(out, "damaged     "));
@@ -178,7 +180,7 @@ static dh_status print_summary(dh_buffer *out, const char *folder, const dh_surv
     }
     DH_TRY(dh_buffer_printf(out, "folder      "));
     DH_TRY(append_count(out, survey->files));
-    DH_TRY(dh_buffer_printf(out, " files, "));
+    DH_TRY(dh_buffer_printf(out, survey->files == 1 ? " file, " : " files, "));
     DH_TRY(append_size(out, (double)survey->bytes));
     return dh_buffer_printf(out, "\n");
 }

@@ -156,10 +156,11 @@ static dh_status open_backend(dh_settings *settings, const char *name)
         return dh_error(DH_USAGE, "--backend %s: %s", name,
                         kind == NULL ? "there is no such backend" : kind->not_built);
     }
-    if (kind->open(0, &settings->backend) != DH_BACKEND_OK) {
-        return dh_error(DH_FAILED, "backend %s cannot be opened", kind->name);
+    const dh_backend_status opened = kind->open(0, &settings->backend);
+    if (opened == DH_BACKEND_NO_MEMORY) {
+        return dh_error(DH_NO_MEMORY, "out of memory: backend %s", kind->name);
     }
-    return DH_OK;
+    return opened == DH_BACKEND_OK ? DH_OK : dh_error(DH_FAILED, "backend %s cannot be opened", kind->name);
 }
 
 /* ---- options ----------------------------------------------------------------------------------------- */

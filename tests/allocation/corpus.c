@@ -179,7 +179,7 @@ static bool make_folder(const char *folder, const char *name)
 static bool write_small_files(const char *folder)
 {
     bool right = true;
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 70; i++) {
         char name[64];
         (void)snprintf(name, sizeof name, "corpus/below/small-%d.txt", i);
         right = right && write_text(folder, name, "The hope of the light.\n");

@@ -331,17 +331,35 @@ static void fake_squeue(const char *text)
     assert_int_equal(chmod(path, 0755), 0);
 }
 
+/* Lets programs be found in bin/ of the temporary folder, and behind it where they are found else. */
+static char *path_before;
+
+static void path_begin(bool only_ours)
+{
+    const char *before = getenv("PATH");
+    path_before = strdup(before != NULL ? before : "/bin:/usr/bin");
+    assert_non_null(path_before);
+    char both[8192];
+    (void)snprintf(both, sizeof both, "%s%s%s", support_path("bin"), only_ours ? "" : ":",
+                   only_ours ? "" : path_before);
+    assert_int_equal(setenv("PATH", both, 1), 0);
+}
+
+static void path_end(void)
+{
+    assert_int_equal(setenv("PATH", path_before, 1), 0);
+    free(path_before);
+    path_before = NULL;
+}
+
 static void test_squeue(void **state)
 {
     (void)state;
     assert_int_equal(mkdir(support_path("bin"), 0777), 0);
-    char *before = strdup(getenv("PATH"));
-    assert_non_null(before);
-    assert_int_equal(setenv("PATH", support_path("bin"), 1), 0);
+    path_begin(true);
     assert_int_equal(dh_slurm_ask("42"), DH_SLURM_JOB_UNKNOWN); /* there is none */
-    char both[8192];
-    (void)snprintf(both, sizeof both, "%s:%s", support_path("bin"), before);
-    assert_int_equal(setenv("PATH", both, 1), 0);
+    path_end();
+    path_begin(false);
     static const struct {
         const char *script;
         dh_slurm_job job;
@@ -374,24 +392,19 @@ static void test_squeue(void **state)
     assert_int_equal(dh_slurm_ask(""), DH_SLURM_JOB_UNKNOWN);
     assert_int_equal(dh_slurm_ask("123456789012345678901"), DH_SLURM_JOB_UNKNOWN);
     assert_int_equal(unsetenv("SQUEUE_STATES"), 0);
-    assert_int_equal(setenv("PATH", before, 1), 0);
-    free(before);
+    path_end();
 }
 
 static void test_a_squeue_that_hangs_is_ended(void **state)
 {
     (void)state;
-    char *before = strdup(getenv("PATH"));
-    char both[8192];
-    (void)snprintf(both, sizeof both, "%s:%s", support_path("bin"), before);
-    assert_int_equal(setenv("PATH", both, 1), 0);
+    path_begin(false);
     fake_squeue("sleep 60 & sleep 60");
-    const uint64_t begin = dh_time_now();
+    const uint64_t begin = dh_time_of_day();
     assert_int_equal(dh_slurm_ask("42"), DH_SLURM_JOB_UNKNOWN);
-    const double seconds = 1e-9 * (double)(dh_time_now() - begin);
+    const double seconds = 1e-9 * (double)(dh_time_of_day() - begin);
     assert_true(seconds > 9.0 && seconds < 20.0);
-    assert_int_equal(setenv("PATH", before, 1), 0);
-    free(before);
+    path_end();
 }
 
 static void test_slurm_jobs_on_other_hosts(void **state)
@@ -405,10 +418,7 @@ static void test_slurm_jobs_on_other_hosts(void **state)
     (void)snprintf(other.job, sizeof other.job, "42");
     other.job_restart = 1;
     write_attempt(folder, &other);
-    char *before = strdup(getenv("PATH"));
-    char both[8192];
-    (void)snprintf(both, sizeof both, "%s:%s", support_path("bin"), before);
-    assert_int_equal(setenv("PATH", both, 1), 0);
+    path_begin(false);
     dh_attempt holder;
     /* From outside of Slurm. */
     fake_squeue("echo RUNNING");
@@ -429,8 +439,7 @@ static void test_slurm_jobs_on_other_hosts(void **state)
     assert_int_equal(attempt.job_restart, 2);
     assert_int_equal(unsetenv("SLURM_JOB_ID"), 0);
     assert_int_equal(unsetenv("SLURM_RESTART_COUNT"), 0);
-    assert_int_equal(setenv("PATH", before, 1), 0);
-    free(before);
+    path_end();
 }
 
 /* ---- several at once --------------------------------------------------------------------------------- */

@@ -196,10 +196,11 @@ static const char *const ours[] = {
     "attempt-000002.claim-node-7",
 };
 
-/* A folder with our files and all names of others that a file can have. */
-static char *make_full_folder(const char *name)
+/* A folder with our files and all names of others that a file can have. Valid until the next call. */
+static const char *make_full_folder(const char *name)
 {
-    char *folder = support_make_folder(name);
+    static char folder[4400];
+    (void)snprintf(folder, sizeof folder, "%s", support_make_folder(name));
     char path[128];
     for (size_t i = 0; i < COUNT(ours) + COUNT(other); i++) {
         const char *file = i < COUNT(ours) ? ours[i] : other[i - COUNT(ours)];
