@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -588,17 +589,17 @@ dh_status dh_attempt_take(const char *folder, int ranks, bool break_lock, dh_att
 
 /* ---- holding ----------------------------------------------------------------------------------------- */
 
-/* Is the attempt's file there? -1: not known. */
+/* Is the attempt's file there (its name as of dh_checkpoint_path)? -1: not known. It is asked before every
+ * write, so that it must not fail for want of memory. */
 static int presence(const char *folder, uint32_t epoch)
 {
-    dh_buffer path = {0};
-    if (dh_checkpoint_path(folder, DH_CHECKPOINT_ATTEMPT, epoch, 0, &path) != DH_OK) {
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/attempt-%06u", folder, epoch) >= (int)sizeof path) {
         return -1;
     }
     struct stat facts;
-    const int fault = dh_fault(DH_CALL_STAT, (const char *)path.data);
-    const int reason = fault > 0 ? fault : (stat((const char *)path.data, &facts) == 0 ? 0 : errno);
-    dh_buffer_free(&path);
+    const int fault = dh_fault(DH_CALL_STAT, path);
+    const int reason = fault > 0 ? fault : (stat(path, &facts) == 0 ? 0 : errno);
     return reason == 0 ? 1 : (is_gone(reason) ? 0 : -1);
 }
 

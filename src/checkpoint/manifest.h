@@ -1,7 +1,8 @@
 /* dhatu: what a checkpoint was computed from and how: fingerprints of the sources, the options that matter.
  *
- * A rerun makes its own manifest and compares: what differs is named, and the run refuses. The file: a header, the
- * options as text, the sources, their names; XXH3-128 of all of it at the end. Written once, atomically. */
+ * A rerun makes its own manifest and compares: what differs is named, and the run refuses. The file: a
+ * header, the options as text, the sources, their names; XXH3-128 of all of it at the end. Written once,
+ * atomically. */
 #ifndef DH_CHECKPOINT_MANIFEST_H
 #define DH_CHECKPOINT_MANIFEST_H
 
@@ -19,17 +20,18 @@ typedef struct dh_fingerprint {
     uint64_t hash;  /* XXH3-64 */
 } dh_fingerprint;
 
-/* Reads a file's fingerprint. planned_size: it must still have it. Errors: DH_IO (logged; also: it changed). */
-dh_status dh_fingerprint_read(const char *path, uint64_t planned_size, dh_fingerprint_kind kind, dh_poll *poll,
-                              void *poll_context, dh_fingerprint *out);
+/* Reads a file's fingerprint. planned_size: it must still have it. Errors: DH_IO (logged; also: it changed).
+ */
+dh_status dh_fingerprint_read(const char *path, uint64_t planned_size, dh_fingerprint_kind kind,
+                              dh_poll *poll, void *poll_context, dh_fingerprint *out);
 
 /* Everything a manifest is made of. */
 typedef struct dh_manifest {
     dh_run_id run;
-    uint32_t first_epoch;             /* attempts before it belong to something that --fresh threw away */
+    uint32_t first_epoch; /* attempts before it belong to something that --fresh threw away */
     dh_fingerprint_kind kind;
-    const char *options;              /* lines "name=value", each with a newline: what must not change */
-    const dh_plan *plan;              /* names, sizes, segment_size */
+    const char *options;               /* lines "name=value", each with a newline: what must not change */
+    const dh_plan *plan;               /* names, sizes, segment_size */
     const dh_fingerprint *fingerprint; /* one a source, in the plan's order */
 } dh_manifest;
 
@@ -49,20 +51,22 @@ typedef struct dh_manifest_facts {
  * damaged, or of a later format version; says that --fresh starts over). */
 dh_status dh_manifest_read(const char *folder, dh_manifest_facts *out, bool *found);
 
-/* Compares the manifest in the folder with this run's (whose run id and first_epoch are ignored). DH_OK: the same.
- * DH_MISMATCH: logged, up to ten differences, each naming option or source and what differs (old and new value,
- * size, time, content, added, gone), and how many more there are; and what to do: undo the change, or --fresh. */
+/* Compares the manifest in the folder with this run's (whose run id and first_epoch are ignored). DH_OK: the
+ * same. DH_MISMATCH: logged, up to ten differences, each naming option or source and what differs (old and
+ * new value, size, time, content, added, gone), and how many more there are; and what to do: undo the change,
+ * or --fresh. */
 dh_status dh_manifest_compare(const char *folder, const dh_manifest *now);
 
-/* The file "result": which file the result was given its final name as, so that a run that was killed behind that
- * point is known to be complete. Written before the rename. */
+/* The file "result": which file the result was given its final name as, so that a run that was killed behind
+ * that point is known to be complete. Written before the rename. */
 typedef struct dh_result_mark {
     uint64_t device, inode, size;
     char content[65]; /* content digest, hexadecimal */
 } dh_result_mark;
 dh_status dh_result_mark_write(const char *folder, const char *partial_path, const char *content);
 
-/* Is the file at path the one that the mark speaks of (by inode and size)? No mark: no. Errors: DH_IO (logged). */
+/* Is the file at path the one that the mark speaks of (by inode and size)? No mark: no. Errors: DH_IO
+ * (logged). */
 dh_status dh_result_mark_matches(const char *folder, const char *path, bool *out);
 
 #endif

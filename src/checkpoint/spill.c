@@ -1,5 +1,6 @@
 #include "checkpoint/spill.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "checkpoint/folder.h"
@@ -8,7 +9,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -26,16 +26,9 @@ struct dh_spill {
     bool unsynced;       /* bytes were written since the last sync */
     bool folder_changed; /* a file was made since the folder was synced */
     uint64_t committed;
-    uint64_t commit_nanoseconds;
+    double commit_seconds;
     dh_status failure; /* the first one: nothing is written behind it */
 };
-
-static uint64_t nanoseconds(clockid_t clock)
-{
-    struct timespec now;
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 /* ---- making and closing ------------------------------------------------------------------------------ */
 
@@ -269,7 +262,7 @@ static dh_status sync_spill(dh_spill *spill)
 
 static dh_status append_to_journal(dh_spill *spill)
 {
-    const uint64_t now = nanoseconds(CLOCK_REALTIME);
+    const uint64_t now = dh_time_of_day();
     dh_journal_entry *entry = (dh_journal_entry *)(void *)spill->waiting.data;
     for (uint64_t i = 0; i < dh_spill_waiting(spill); i++) {
         entry[i].sequence = spill->committed + i;
@@ -310,9 +303,9 @@ dh_status dh_spill_commit(dh_spill *spill)
     if (dh_spill_waiting(spill) == 0) {
         return DH_OK;
     }
-    const uint64_t start = nanoseconds(CLOCK_MONOTONIC);
+    const double start = dh_seconds();
     spill->failure = commit(spill);
-    spill->commit_nanoseconds += nanoseconds(CLOCK_MONOTONIC) - start;
+    spill->commit_seconds += dh_seconds() - start;
     return spill->failure;
 }
 
@@ -333,7 +326,7 @@ uint64_t dh_spill_committed(const dh_spill *spill)
 
 double dh_spill_commit_seconds(const dh_spill *spill)
 {
-    return 1e-9 * (double)spill->commit_nanoseconds;
+    return spill->commit_seconds;
 }
 
 /* ---- checking ---------------------------------------------------------------------------------------- */

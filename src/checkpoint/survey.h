@@ -10,16 +10,16 @@ typedef struct dh_survey {
     dh_attempt holder;          /* the last attempt */
     dh_manifest_facts manifest; /* zero while there is none yet */
     bool has_manifest, has_result;
-    uint32_t restarts;          /* attempts since the checkpoint was begun, less one */
-    uint64_t segments_done;     /* each counted once, whoever committed it */
-    uint64_t segments_open;     /* known ones, and an estimate for streams by their bytes */
+    uint32_t restarts;      /* attempts since the checkpoint was begun, less one */
+    uint64_t segments_done; /* each counted once, whoever committed it */
+    uint64_t segments_open; /* known ones, and an estimate for streams by their bytes */
     bool open_is_estimate;
-    uint64_t documents, text_bytes, file_bytes, bad; /* of the done segments */
+    uint64_t documents, text_bytes, file_bytes, bad;                    /* of the done segments */
     uint64_t attempt_text_bytes, attempt_documents, attempt_file_bytes; /* of those, by the last attempt */
-    double attempt_seconds;     /* from its start to its last commit; 0: no commit yet */
-    uint64_t last_commit;       /* ns since 1970, of any attempt; 0: none */
-    uint64_t damaged;           /* journal entries that do not check */
-    uint64_t files, bytes;      /* in the folder, ours */
+    double attempt_seconds; /* from its start to its last commit; 0: no commit yet */
+    uint64_t last_commit;   /* ns since 1970, of any attempt; 0: none */
+    uint64_t damaged;       /* journal entries that do not check */
+    uint64_t files, bytes;  /* in the folder, ours */
 } dh_survey;
 
 /* Spilled bytes are not read: `run` checks them when it goes on. 64 bytes of memory a segment. Errors: DH_IO

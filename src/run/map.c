@@ -284,7 +284,8 @@ static dh_status map_locally(map_state *mapper, const dh_settings *settings)
     /* Whatever happened, what is complete is kept, unless it cannot be, or is not ours to write any more. */
     if (mapper->spill != NULL && !mapper->spill_failed && status != DH_LOCKED) {
         dh_spill_drop_segment(mapper->spill);
-        const dh_status committed = commit(mapper);
+        const dh_status written = commit(mapper);
+        const dh_status committed = written == DH_OK ? dh_spill_close(mapper->spill) : written;
         if (committed != DH_OK) {
             dh_watch_fail(mapper->watch);
             return committed > status ? committed : status;

@@ -25,7 +25,8 @@ dh_chunk_table dh_chunk_table_view(const void *entries, size_t bytes);
 
 typedef struct dh_row_reader dh_row_reader;
 
-/* folder: of the spills. watch is asked with each block, and told when reading failed. All must outlive the reader. */
+/* folder: of the spills. watch is asked with each block, and told when reading failed. All must outlive the
+ * reader. */
 dh_status dh_row_reader_create(const dh_schema *schema, const dh_plan *plan, const dh_chunk_table *table,
                                const char *folder, dh_watch *watch, dh_row_reader **out);
 void dh_row_reader_free(dh_row_reader *reader);

@@ -98,10 +98,10 @@ static void test_what_is_written_is_read(void **state)
 {
     (void)state;
     enum { MANY = 1500 }; /* more than two pieces */
-    dh_journal_entry *entry = calloc(MANY, ENTRY);
-    taken into = {.entry = calloc(MANY, ENTRY), .room = MANY, .stop_at = SIZE_MAX};
-    uint8_t *bytes = malloc(HEADER + MANY * ENTRY);
-    assert_true(entry != NULL && into.entry != NULL && bytes != NULL);
+    static dh_journal_entry entry[MANY];
+    static dh_journal_entry got[MANY];
+    static uint8_t bytes[HEADER + MANY * ENTRY];
+    taken into = {.entry = got, .room = MANY, .stop_at = SIZE_MAX};
     const dh_journal_header header = make_header();
     memcpy(bytes, &header, HEADER);
     for (uint64_t i = 0; i < MANY; i++) {
@@ -116,12 +116,9 @@ static void test_what_is_written_is_read(void **state)
         assert_int_equal(result.start, header.start);
         assert_false(result.foreign);
         if (counts[i] > 0) {
-            assert_memory_equal(into.entry, entry, counts[i] * ENTRY);
+            assert_memory_equal(got, entry, counts[i] * ENTRY);
         }
     }
-    free(bytes);
-    free(into.entry);
-    free(entry);
 }
 
 static void test_a_missing_journal_has_no_entries(void **state)

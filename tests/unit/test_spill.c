@@ -335,6 +335,12 @@ static void test_empty_segments_need_no_spill(void **state)
     lie.chunk_count = 0;
     lie.hash_low ^= 1;
     assert_false(is_one_intact(&to, &lie));
+    lie.hash_low ^= 1;
+    lie.hash_high ^= 1;
+    assert_false(is_one_intact(&to, &lie));
+    lie.hash_high ^= 1;
+    lie.offset = 1000; /* behind a segment whose bytes are lost */
+    assert_true(is_one_intact(&to, &lie));
     add_segment(&to, 1, 1); /* the spill comes to be behind the journal */
     assert_ok(dh_spill_commit(to.spill));
     expect_all_intact(&to, 3);
@@ -671,12 +677,13 @@ static void test_headers_must_fit(void **state)
     entry.chunk_count = 4;
     assert_false(is_one_intact(&to, &entry));
     entry.chunk_count = 3;
-    for (int place = 0; place < 2; place++) { /* a piece of a segment, a segment and the next one */
-        entry.size = place == 0 ? 47 : found.entry[2].size + found.entry[3].size;
+    const uint64_t whole = entry.size;
+    const uint64_t sizes[] = {47, whole - 8, whole + 8, whole + 40, whole + found.entry[3].size};
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        entry.size = sizes[i];
         hash_again(bytes, &entry);
         assert_false(is_one_intact(&to, &entry));
     }
-    assert_int_equal(munmap(bytes, size), 0);
     to.schema.row_size[2]++;
     assert_false(is_one_intact(&to, &found.entry[2]));
     to.schema.row_size[2]--;
@@ -684,6 +691,13 @@ static void test_headers_must_fit(void **state)
     to.schema.source_sum_count++;
     assert_false(is_one_intact(&to, &found.entry[2]));
     to.schema.source_sum_count--;
+    /* No room for a header, at the end of the file. */
+    entry.size = 40;
+    entry.chunk_count = 1;
+    hash_again(bytes, &entry);
+    assert_int_equal(munmap(bytes, size), 0);
+    assert_int_equal(truncate(path_in(&to, SPILL), (off_t)(entry.offset + entry.size)), 0);
+    assert_false(is_one_intact(&to, &entry));
     finish(&to);
 }
 
