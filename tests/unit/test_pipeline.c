@@ -1,189 +1,7 @@
-/* Tests of run/pipeline.h and run/settings.h: records to columns, with settings resolved from options. */
-#include "support.h"
+/* Tests of run/pipeline.h: records to columns, with settings resolved from options. */
+#include "pipeline_runs.h"
 
 #include "lexicon/language.h"
-#include "run/pipeline.h"
-
-/* ---- settings ---------------------------------------------------------------------------------------- */
-
-static char program[] = "dhatu";
-static char run_command[] = "run";
-
-/* Resolves "dhatu run ARGUMENTS"; NULL ends them. */
-static dh_status resolve(const char *const *argument, dh_options *options, dh_settings *settings)
-{
-    char *argv[32] = {program, run_command};
-    int argc = 2;
-    for (; *argument != NULL; argument++) {
-        argv[argc++] = (char *)(uintptr_t)*argument;
-    }
-    *settings = (dh_settings){0};
-    DH_TRY(dh_options_resolve(argc, argv, options));
-    return dh_settings_resolve(options, settings);
-}
-
-#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static void expect_refused(const char *const *argument, const char *reason)
-{
-    dh_options options;
-    dh_settings settings;
-    support_capture_begin();
-    const dh_status status = resolve(argument, &options, &settings);
-    assert_says(support_capture_end(), reason);
-    assert_int_equal(status, DH_USAGE);
-    dh_settings_free(&settings);
-    dh_options_free(&options);
-}
-
-/* ---- taking chunks ----------------------------------------------------------------------------------- */
-
-enum { SOURCES_MAX = 64 };
-
-/* What the chunks of a run hold, as if they were one. */
-typedef struct collected {
-    const dh_settings *settings;
-    uint64_t rows, chunks, largest_chunk, most_parts, most_bad;
-    dh_buffer column[DH_SCHEMA_COLUMNS_MAX];
-    dh_buffer ids; /* NUL behind each */
-    dh_buffer bad; /* dh_bad_record */
-    dh_source_part part[SOURCES_MAX];
-    uint64_t sums[SOURCES_MAX][32];
-    dh_pipeline_stats stats;
-} collected;
-
-static void take_ids(collected *all, const dh_chunk *chunk)
-{
-    const uint32_t *end = chunk->column[DH_ENGINE_ID_END];
-    uint32_t begin = 0;
-    for (uint32_t row = 0; row < chunk->rows; row++) {
-        assert_true(end[row] >= begin && end[row] <= chunk->ids.size);
-        assert_ok(dh_buffer_append(&all->ids, chunk->ids.data + begin, end[row] - begin));
-        assert_ok(dh_buffer_append(&all->ids, "", 1));
-        begin = end[row];
-    }
-    assert_int_equal(begin, chunk->ids.size);
-}
-
-static void take_part(collected *all, const dh_source_part *part, uint32_t sum_count)
-{
-    if (part->source >= SOURCES_MAX) {
-        return;
-    }
-    dh_source_part *sum = &all->part[part->source];
-    sum->source = part->source;
-    sum->bytes += part->bytes;
-    sum->lines += part->lines;
-    sum->blank_lines += part->blank_lines;
-    sum->blank_bytes += part->blank_bytes;
-    sum->documents += part->documents;
-    sum->bad += part->bad;
-    sum->replaced += part->replaced;
-    sum->failed_bytes += part->failed_bytes;
-    dh_content_hash hash = {sum->hash_low, sum->hash_high};
-    dh_content_hash_add(&hash, (dh_content_hash){part->hash_low, part->hash_high});
-    sum->hash_low = hash.low;
-    sum->hash_high = hash.high;
-    for (uint32_t i = 0; i < sum_count; i++) {
-        all->sums[part->source][i] += ((const uint64_t *)(part + 1))[i];
-    }
-}
-
-static dh_status take_chunk(void *context, dh_chunk *chunk)
-{
-    collected *all = context;
-    const dh_schema *schema = chunk->schema;
-    assert_true(chunk->rows <= DH_CHUNK_ROWS);
-    for (uint32_t c = 0; c < schema->column_count; c++) {
-        if (c != DH_ENGINE_ID_END) {
-            assert_ok(dh_buffer_append(&all->column[c], chunk->column[c], chunk->rows * schema->row_size[c]));
-        }
-    }
-    take_ids(all, chunk);
-    assert_ok(dh_buffer_append(&all->bad, chunk->bad.data, chunk->bad.size));
-    assert_int_equal(chunk->bad.size, chunk->bad_count * sizeof(dh_bad_record));
-    assert_true(schema->source_sum_count <= COUNT(all->sums[0]));
-    uint64_t documents = 0;
-    uint64_t before = 0;
-    for (uint32_t p = 0; p < chunk->part_count; p++) {
-        const dh_source_part *part = (const void *)(chunk->parts.data + p * dh_part_size(schema));
-        assert_true(p == 0 || part->source > before); /* ascending */
-        before = part->source;
-        documents += part->documents;
-        take_part(all, part, schema->source_sum_count);
-    }
-    assert_int_equal(documents, chunk->rows);
-    all->rows += chunk->rows;
-    all->chunks++;
-    all->largest_chunk = chunk->rows > all->largest_chunk ? chunk->rows : all->largest_chunk;
-    all->most_parts = chunk->part_count > all->most_parts ? chunk->part_count : all->most_parts;
-    all->most_bad = chunk->bad_count > all->most_bad ? chunk->bad_count : all->most_bad;
-    return DH_OK;
-}
-
-static void free_collected(collected *all)
-{
-    for (uint32_t c = 0; c < DH_SCHEMA_COLUMNS_MAX; c++) {
-        dh_buffer_free(&all->column[c]);
-    }
-    dh_buffer_free(&all->ids);
-    dh_buffer_free(&all->bad);
-    free(all);
-}
-
-/* Runs the sources, all as one work item. */
-static collected *process(const dh_settings *settings, const char *const *path, uint32_t count)
-{
-    collected *all = calloc(1, sizeof *all);
-    assert_non_null(all);
-    all->settings = settings;
-    dh_pipeline *pipeline = NULL;
-    assert_ok(dh_pipeline_create(settings, take_chunk, all, &pipeline));
-    for (uint32_t s = 0; s < count; s++) {
-        assert_ok(dh_pipeline_source(pipeline, s, path[s], path[s], 0, UINT64_MAX));
-    }
-    assert_ok(dh_pipeline_finish_item(pipeline));
-    all->stats = dh_pipeline_statistics(pipeline);
-    assert_int_equal(all->stats.documents, all->rows);
-    assert_int_equal(all->stats.bad, all->bad.size / sizeof(dh_bad_record));
-    dh_pipeline_free(pipeline);
-    return all;
-}
-
-static collected *process_bytes(const char *const *argument, const void *bytes, size_t size)
-{
-    static dh_options options;
-    static dh_settings settings;
-    assert_ok(resolve(argument, &options, &settings));
-    const char *path = support_write("corpus.jsonl", bytes, size);
-    collected *all = process(&settings, &path, 1);
-    all->settings = NULL;
-    dh_settings_free(&settings);
-    dh_options_free(&options);
-    return all;
-}
-
-static collected *process_text(const char *const *argument, const char *text)
-{
-    return process_bytes(argument, text, strlen(text));
-}
-
-#define COLUMN(all, type, index) ((const type *)(const void *)(all)->column[index].data)
-
-static const dh_bad_record *bad_of(const collected *all, size_t index)
-{
-    assert_true((index + 1) * sizeof(dh_bad_record) <= all->bad.size);
-    return (const dh_bad_record *)(const void *)all->bad.data + index;
-}
-
-static const char *id_of(const collected *all, size_t row)
-{
-    const char *id = (const char *)all->ids.data;
-    for (; row > 0; row--) {
-        id += strlen(id) + 1;
-    }
-    return id;
-}
 
 static void expect_same(const collected *a, const collected *b)
 {
@@ -384,16 +202,6 @@ static void test_long_ids_are_cut_at_a_character_and_end_in_a_hash(void **state)
     free_collected(all);
 }
 
-static const char *lexicon_path(void)
-{
-    static char path[4400];
-    (void)snprintf(path, sizeof path, "%s",
-                   support_write_text("lexicon.tsv",
-                                      "@format\tdhatu-lexicon 1\n@language\ten\n@categories\tA B\n"
-                                      "@negators\tnot\n@function\tthe of\ngood\tA\t+\nbad*\tB\t-\n"));
-    return path;
-}
-
 static void test_languages(void **state)
 {
     (void)state;
@@ -506,34 +314,6 @@ static void test_a_large_text_that_is_not_utf8_is_not_repaired(void **state)
 }
 
 /* ---- batches and chunks ------------------------------------------------------------------------------ */
-
-/* A file of documents of all sizes, of escapes, ill-formed ones, bad lines. */
-static dh_buffer random_corpus(size_t documents, size_t text_max)
-{
-    static const char *const piece[] = {"good ", "bad",     "not ",         "the of ", "badly ",
-                                        "x",     " ",       "\\n",          "\\u00e9", "\xC3\xA9",
-                                        "\xFF",  "\\ud800", "\xE4\xB8\xAD", "word ",   "of "};
-    dh_buffer text = {0};
-    for (size_t d = 0; d < documents; d++) {
-        if (support_random_below(20) == 0) {
-            assert_ok(dh_buffer_printf(&text, "%s\n", support_random_below(2) == 0 ? "" : "{\"bad\":1}"));
-        }
-        const uint64_t number = support_random();
-        assert_ok(dh_buffer_printf(&text, "{\"id\":\"%s%llu\",\"lang\":\"%s\",\"text\":\"",
-                                   number % 7 == 0 ? "\\t" : "", (unsigned long long)number,
-                                   number % 3 == 0 ? "en" : "?"));
-        const size_t limit = support_random_below(50) == 0 ? text_max : 300;
-        const size_t end = text.size + (size_t)support_random_below(limit);
-        while (text.size < end) {
-            /* few of the ill-formed ones */
-            size_t p = (size_t)support_random_below(COUNT(piece));
-            p = (p == 10 || p == 11) && support_random_below(20) > 0 ? 0 : p;
-            assert_ok(dh_buffer_append(&text, piece[p], strlen(piece[p])));
-        }
-        assert_ok(dh_buffer_printf(&text, "\"}\n"));
-    }
-    return text;
-}
 
 static void test_batch_sizes_give_the_same_columns(void **state)
 {
@@ -652,12 +432,12 @@ static void test_a_chunk_has_at_most_8192_sources(void **state)
         collected *all = calloc(1, sizeof *all);
         assert_non_null(all);
         dh_pipeline *pipeline = NULL;
-        assert_ok(dh_pipeline_create(&settings, take_chunk, all, &pipeline));
+        assert_ok(create(&settings, take_chunk, all, &pipeline));
         const char *path = support_write_text("one.jsonl", empty ? "" : "{\"text\":\"x\"}\n");
         for (uint32_t s = 0; s < 9000; s++) {
             assert_ok(dh_pipeline_source(pipeline, s, path, "one.jsonl", 0, UINT64_MAX));
         }
-        assert_ok(dh_pipeline_finish_item(pipeline));
+        assert_ok(dh_pipeline_finish_segment(pipeline));
         assert_int_equal(all->rows, empty ? 0 : 9000);
         assert_int_equal(all->chunks, 2);
         assert_true(all->most_parts <= 8192);
@@ -683,12 +463,12 @@ static void test_an_error_of_the_taker_ends_the_run(void **state)
     assert_ok(resolve(LIST("-j", "null", "in"), &options, &settings));
     int calls = 0;
     dh_pipeline *pipeline = NULL;
-    assert_ok(dh_pipeline_create(&settings, refuse_chunk, &calls, &pipeline));
-    assert_ok(dh_pipeline_finish_item(pipeline)); /* nothing to hand on */
+    assert_ok(create(&settings, refuse_chunk, &calls, &pipeline));
+    assert_ok(dh_pipeline_finish_segment(pipeline)); /* nothing to hand on */
     assert_int_equal(calls, 0);
     const char *path = support_write_text("one.jsonl", "{\"text\":\"x\"}\n");
     assert_ok(dh_pipeline_source(pipeline, 0, path, "one.jsonl", 0, UINT64_MAX));
-    assert_int_equal(dh_pipeline_finish_item(pipeline), DH_IO);
+    assert_int_equal(dh_pipeline_finish_segment(pipeline), DH_IO);
     assert_int_equal(calls, 1);
     dh_pipeline_free(pipeline);
     dh_pipeline_free(NULL);
@@ -704,7 +484,7 @@ static collected *pick(const dh_settings *settings, const char *path, const uint
     assert_non_null(some);
     uint64_t found = 99;
     dh_pipeline *pipeline = NULL;
-    assert_ok(dh_pipeline_create(settings, take_chunk, some, &pipeline));
+    assert_ok(create(settings, take_chunk, some, &pipeline));
     assert_ok(dh_pipeline_pick(pipeline, 0, path, path, offset, count, &found));
     assert_int_equal(found, expected);
     assert_int_equal(some->rows, expected);
@@ -759,94 +539,6 @@ static void test_documents_are_picked_by_their_offsets(void **state)
     dh_options_free(&options);
 }
 
-/* ---- settings ---------------------------------------------------------------------------------------- */
-
-static void test_bad_settings_are_told(void **state)
-{
-    (void)state;
-    expect_refused(LIST("-j", "profil", "in"), "--jobs: there is no job \"profil\"");
-    expect_refused(LIST("-j", "digest,,null", "in"), "--jobs: there is no job \"\"");
-    expect_refused(LIST("-j", "digest,digest", "in"), "--jobs names digest twice");
-    expect_refused(LIST("--lang", "french", "in"), "--lang: \"french\" is no language code");
-    expect_refused(LIST("--text-field", "a..b", "in"), "an empty name");
-    expect_refused(LIST("--backend", "cuda", "in"), "--backend cuda: ");
-    expect_refused(LIST("-l", support_write_text("bad.tsv", "x"), "in"), "bad.tsv:1: ");
-}
-
-static void test_the_schema_has_every_job_s_columns(void **state)
-{
-    (void)state;
-    dh_options options;
-    dh_settings settings;
-    assert_ok(resolve(LIST("-j", "null,profile,digest", "-l", lexicon_path(), "in"), &options, &settings));
-    assert_int_equal(settings.job_count, 4);
-    assert_ptr_equal(settings.job[0].job, &dh_job_documents);
-    assert_ptr_equal(settings.job[1].job, &dh_job_null);
-    uint32_t next = DH_ENGINE_COLUMNS;
-    uint32_t sums = 0;
-    for (uint32_t j = 0; j < settings.job_count; j++) {
-        assert_int_equal(settings.job[j].first_column, next);
-        assert_int_equal(settings.job[j].first_source_sum, sums);
-        next += settings.job[j].column_count;
-        sums += settings.job[j].source_sum_count;
-    }
-    assert_int_equal(settings.schema.column_count, next);
-    assert_int_equal(settings.schema.source_sum_count, sums);
-    assert_int_equal(sums, 1 + 4);
-    for (uint32_t c = 0; c < next; c++) {
-        assert_int_equal(settings.schema.row_size[c], dh_column_row_size(&settings.schema.column[c]));
-    }
-    dh_settings_free(&settings);
-    dh_options_free(&options);
-}
-
-/* The config has what changes the result, as JSON, and no path. */
-static void test_the_config_of_the_result(void **state)
-{
-    (void)state;
-    dh_options options;
-    dh_settings settings;
-    assert_ok(resolve(LIST("-j", "digest,profile", "-l", lexicon_path(), "--max-record", "2M", "-o",
-                           "secret-name.h5", "--text-field", "a\\.\"b", "in"),
-                      &options, &settings));
-    dh_buffer config = {0};
-    assert_ok(dh_settings_config(&settings, &options, &config));
-    assert_ok(dh_buffer_append(&config, "", 1));
-    const char *text = (const char *)config.data;
-    assert_says(text, "\"jobs\":\"digest,profile\"");
-    assert_says(text, "\"max-record\":2097152");
-    assert_says(text, "\"text-field\":\"a\\\\.\\\"b\"");
-    assert_says(text, "\"lang\":null");
-    assert_says(text, "\"language\":\"en\",\"sha256\":\"");
-    assert_null(strstr(text, "secret-name"));
-    assert_null(strstr(text, support_folder));
-    static const char *const path[] = {"jobs"};
-    dh_json_paths *paths = NULL;
-    dh_json_value value[1];
-    size_t error_offset = 0;
-    assert_ok(dh_json_paths_create(path, 1, &paths));
-    assert_int_equal(dh_json_scan(paths, config.data, config.size - 1, value, &error_offset), DH_JSON_OK);
-    dh_json_paths_free(paths);
-    dh_buffer_free(&config);
-    dh_settings_free(&settings);
-    dh_options_free(&options);
-}
-
-static void test_the_default_lexicons_are_found(void **state)
-{
-    (void)state;
-    dh_buffer list = {0};
-    assert_ok(dh_default_lexicons(&list));
-    assert_ok(dh_buffer_append(&list, "", 1));
-    assert_says((const char *)list.data, "lexicon/en.tsv\n");
-    assert_says((const char *)list.data, "lexicon/fr.tsv");
-    dh_buffer_free(&list);
-    collected *all =
-        process_text(LIST("--tokens", "sklearn", "in"), "{\"text\":\"It is possible that they can't\"}");
-    assert_int_equal(all->rows, 1);
-    free_collected(all);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -866,10 +558,6 @@ int main(void)
         cmocka_unit_test(test_a_chunk_has_at_most_8192_sources),
         cmocka_unit_test(test_an_error_of_the_taker_ends_the_run),
         cmocka_unit_test(test_documents_are_picked_by_their_offsets),
-        cmocka_unit_test(test_bad_settings_are_told),
-        cmocka_unit_test(test_the_schema_has_every_job_s_columns),
-        cmocka_unit_test(test_the_config_of_the_result),
-        cmocka_unit_test(test_the_default_lexicons_are_found),
     };
     (void)unsetenv("DHATU_DATA");
     return cmocka_run_group_tests(tests, support_set_up, support_tear_down);

@@ -163,7 +163,12 @@ static void test_ranges_of_utf16_fail_together(void **state)
 
 /* ---- segments of compressed sources ------------------------------------------------------------------ */
 
-enum { SEGMENTS_MAX = 128, PLAIN = 0 };
+enum {
+    SEGMENTS_MAX = 128,
+    PLAIN = 0,
+    BZIP2 = 3,
+    BZIP2_SIZE_MAX = 600000 /* it takes its time */
+};
 
 static const uint64_t segment_sizes[] = {DH_CONTENT_BLOCK, 2 * DH_CONTENT_BLOCK, 16 * DH_CONTENT_BLOCK};
 
@@ -341,6 +346,9 @@ static void expect_segments_of(const dh_buffer *text, uint64_t record_max)
         const uint64_t segment = segment_sizes[s];
         cut_source *plain = NULL;
         for (size_t p = 0; p < COUNT(all_packers); p++) {
+            if (p == BZIP2 && text->size > BZIP2_SIZE_MAX) {
+                continue;
+            }
             const char *path = write_packed(all_packers[p], text, "segments");
             reading whole = read_all(reader, path, "x.jsonl");
             expect_naive(text, &whole);
@@ -511,8 +519,8 @@ static void test_segments_of_truncated_sources(void **state)
     (void)state;
     for (unsigned turn = 0; turn < support_turns(6); turn++) {
         dh_buffer text = random_file(1000000, turn % 2 == 0 ? 1000 : 300000);
-        for (size_t p = 1; p < COUNT(all_packers); p++) {
-            dh_buffer file = packed_as(all_packers[p], &text);
+        for (size_t p = 0; p < COUNT(packers); p++) { /* of one member: a cut between two shows nowhere */
+            dh_buffer file = packed_as(packers[p], &text);
             file.size = file.size * (1 + (size_t)support_random_below(98)) / 100;
             if (file.size > 14) {
                 expect_damaged(&file, DH_REASON_SOURCE_TRUNCATED, UINT64_MAX);
@@ -529,7 +537,7 @@ static void test_segments_of_corrupt_sources(void **state)
     (void)state;
     dh_buffer text = random_lines(40000);
     dh_record_reader *reader = reader_of(DH_FORMAT_JSONL, 1 << 20);
-    for (unsigned turn = 0; turn < support_turns(30); turn++) {
+    for (unsigned turn = 0; turn < support_turns(20); turn++) {
         dh_buffer file = packed_as(turn % 2 == 0 ? pack_gzip : pack_gzip_members, &text);
         for (int i = 0; i < 3; i++) {
             const size_t at = file.size / 10 + (size_t)support_random_below(file.size - file.size / 10);
