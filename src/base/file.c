@@ -327,6 +327,11 @@ dh_status dh_file_replace(const char *path, const void *data, size_t size)
     return status;
 }
 
+dh_status dh_file_stat(const char *path, struct stat *out)
+{
+    return try_stat(path, out) == 0 ? DH_OK : failed(path, "stat");
+}
+
 bool dh_file_exists(const char *path)
 {
     struct stat facts;

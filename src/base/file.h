@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 /* Appends a whole file to out. Errors: DH_IO (logged; also when larger than size_max). */
 dh_status dh_file_read_all(const char *path, uint64_t size_max, dh_buffer *out);
@@ -39,6 +40,15 @@ dh_status dh_file_sync(int file, const char *path);
 dh_status dh_file_sync_folder_of(const char *path);
 
 dh_status dh_file_rename(const char *from, const char *to);
+
+/* stat with a message. */
+dh_status dh_file_stat(const char *path, struct stat *out);
+
+/* Time of change, ns since 1970. */
+static inline uint64_t dh_file_time(const struct stat *facts)
+{
+    return (uint64_t)facts->st_mtim.tv_sec * 1000000000U + (uint64_t)facts->st_mtim.tv_nsec;
+}
 
 /* Also true where it cannot be told (no permission, I/O error): nobody is to take such a place for free. */
 bool dh_file_exists(const char *path);

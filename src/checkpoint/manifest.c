@@ -57,11 +57,6 @@ static dh_status changed(const char *path)
     return dh_error(DH_IO, "%s: changed while the run was planned: run again when nobody writes to it", path);
 }
 
-static uint64_t time_of_change(const struct stat *facts)
-{
-    return (uint64_t)facts->st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)facts->st_mtim.tv_nsec;
-}
-
 /* Bytes [offset, end), hashed in pieces. */
 static dh_status hash_range(int file, const char *path, uint64_t offset, uint64_t end, uint8_t *piece,
                             XXH3_state_t *state, dh_poll *poll, void *poll_context)
@@ -129,13 +124,13 @@ dh_status dh_fingerprint_read(const char *path, uint64_t planned_size, dh_finger
         status = stat_open(file, path, &after);
     }
     if (status == DH_OK &&
-        (after.st_size != before.st_size || time_of_change(&after) != time_of_change(&before))) {
+        (after.st_size != before.st_size || dh_file_time(&after) != dh_file_time(&before))) {
         status = changed(path);
     }
     (void)close(file);
     if (status == DH_OK) {
-        *out = (dh_fingerprint){.mtime = kind == DH_FINGERPRINT_ENDS ? time_of_change(&before) : 0,
-                                .hash = hash};
+        *out =
+            (dh_fingerprint){.mtime = kind == DH_FINGERPRINT_ENDS ? dh_file_time(&before) : 0, .hash = hash};
     }
     return status;
 }

@@ -59,7 +59,8 @@ void dh_found_free(dh_found *found)
     *found = (dh_found){0};
 }
 
-static dh_status add_file(file_finder *finder, const char *path, size_t base_size, uint64_t size, bool loose)
+static dh_status add_file(file_finder *finder, const char *path, size_t base_size, const struct stat *facts,
+                          bool loose)
 {
     dh_found *found = finder->found;
     if (found->count == UINT32_MAX - 1U) {
@@ -76,8 +77,11 @@ static dh_status add_file(file_finder *finder, const char *path, size_t base_siz
     if (copy == NULL) {
         return dh_error(DH_NO_MEMORY, "out of memory: a path");
     }
-    found->file[found->count++] =
-        (dh_found_file){.path = copy, .base_size = base_size, .size = size, .loose = loose};
+    found->file[found->count++] = (dh_found_file){.path = copy,
+                                                  .base_size = base_size,
+                                                  .size = (uint64_t)facts->st_size,
+                                                  .time = dh_file_time(facts),
+                                                  .loose = loose};
     return DH_OK;
 }
 
@@ -115,14 +119,14 @@ static dh_status add_loose(file_finder *finder, const char *path, const struct s
     }
     char full[PATH_MAX];
     DH_TRY(canonical(path, full));
-    return add_file(finder, full, 0, (uint64_t)facts->st_size, true);
+    return add_file(finder, full, 0, facts, true);
 }
 
 /* The files of a run that writes its result to `output`, and no others: its neighbours are corpus. */
 static bool is_own_output(const char *output, const char *path)
 {
-    static const char *const suffix[] = {"", ".partial", ".run.json", ".run.json.tmp", ".quarantine.jsonl"};
-    static const char checkpoint[] = ".ckpt/";
+    static const char *const suffix[] = {"", ".run.json", ".run.json.tmp", ".quarantine.jsonl"};
+    static const char *const beginning[] = {".ckpt/", ".partial-", ".quarantine.jsonl.partial-"};
     const size_t size = output != NULL ? strlen(output) : 0;
     if (size == 0 || strncmp(path, output, size) != 0) {
         return false;
@@ -132,7 +136,12 @@ static bool is_own_output(const char *output, const char *path)
             return true;
         }
     }
-    return strncmp(path + size, checkpoint, sizeof checkpoint - 1) == 0;
+    for (size_t i = 0; i < sizeof beginning / sizeof *beginning; i++) {
+        if (strncmp(path + size, beginning[i], strlen(beginning[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static dh_status walk(file_finder *finder, char *path, size_t base_size, const folder_chain *parent);
@@ -163,7 +172,7 @@ static dh_status walk_entry(file_finder *finder, char *path, size_t base_size, c
     if (is_own_output(finder->own_output, path)) {
         return DH_OK;
     }
-    return add_file(finder, path, base_size, (uint64_t)facts.st_size, false);
+    return add_file(finder, path, base_size, &facts, false);
 }
 
 /* path is a buffer of PATH_MAX; it is as before on return. */
@@ -208,7 +217,9 @@ static dh_status walk(file_finder *finder, char *path, size_t base_size, const f
     struct stat facts;
     dh_status status = DH_OK;
     if (folder == NULL || fstat(dirfd(folder), &facts) != 0) {
-        status = dh_error(DH_IO, "%s: cannot open the folder: %s", path, strerror(errno));
+        const int reason = errno;
+        status = reason == ENOMEM ? dh_error(DH_NO_MEMORY, "out of memory: the folder %s", path)
+                                  : dh_error(DH_IO, "%s: cannot open the folder: %s", path, strerror(reason));
     } else if (!is_left_out(finder, &facts)) {
         const folder_chain chain = {parent, facts.st_dev, facts.st_ino};
         status = walk_open(finder, folder, path, base_size, &chain);
@@ -238,15 +249,28 @@ static dh_status add_path(file_finder *finder, const char *path)
     return S_ISDIR(facts.st_mode) ? add_folder(finder, path) : add_loose(finder, path, &facts);
 }
 
+/* glob passes over folders that it cannot read unless it is told not to, and what is in them would be missing
+ * without a word. A name that is gone is no error. */
+static int stop_glob(const char *path, int reason)
+{
+    (void)path;
+    return reason != ENOENT && reason != ENOTDIR && reason != ELOOP;
+}
+
 static dh_status add_glob(file_finder *finder, const char *pattern)
 {
-    glob_t matches;
-    const int code = glob(pattern, GLOB_BRACE, NULL, &matches);
-    if (code != 0) {
-        return dh_error(DH_IO, "%s: %s", pattern,
-                        code == GLOB_NOMATCH ? "no file matches" : "cannot read the folders");
-    }
+    glob_t matches = {0};
+    errno = 0;
+    const int code = glob(pattern, GLOB_BRACE, stop_glob, &matches);
+    const int reason = errno;
     dh_status status = DH_OK;
+    if (code == GLOB_NOMATCH) {
+        status = dh_error(DH_IO, "%s: no file matches", pattern);
+    } else if (code == GLOB_NOSPACE || (code != 0 && reason == ENOMEM)) {
+        status = dh_error(DH_NO_MEMORY, "out of memory: the files of %s", pattern);
+    } else if (code != 0) {
+        status = dh_error(DH_IO, "%s: cannot read the folders: %s", pattern, strerror(reason));
+    }
     for (size_t i = 0; i < matches.gl_pathc && status == DH_OK; i++) {
         status = add_path(finder, matches.gl_pathv[i]);
     }

@@ -11,7 +11,8 @@ typedef struct dh_found_file {
     char *name;       /* as of dh_source.name */
     size_t base_size; /* bytes of path in front of the name */
     uint64_t size;
-    bool loose; /* given by itself, by a glob or a list: named relative to the folder all of these share */
+    uint64_t time; /* of change, ns since 1970 */
+    bool loose;    /* given by itself, by a glob or a list: named relative to the folder all of these share */
 } dh_found_file;
 
 typedef struct dh_found {

@@ -159,6 +159,7 @@ static dh_status append_block(const group_list *list, uint64_t item_count, dh_bu
         const dh_source source = {.name = place,
                                   .path = place + name_size + 1,
                                   .size = found->file[i].size,
+                                  .time = found->file[i].time,
                                   .name_size = (uint32_t)name_size};
         DH_TRY(dh_buffer_append(out, &source, sizeof source));
         place += name_size + 1 + strlen(found->file[i].path) + 1;

@@ -22,6 +22,7 @@ typedef struct dh_source {
     uint64_t name; /* in the result: relative to its INPUT, less a compression suffix, valid UTF-8 */
     uint64_t path; /* to open it */
     uint64_t size; /* of the file, bytes */
+    uint64_t time; /* of its change, ns since 1970 */
     uint32_t name_size;
     uint32_t reserved;
 } dh_source;

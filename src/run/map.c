@@ -3,11 +3,9 @@
 #include "base/file.h"
 #include "base/log.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 typedef struct map_state {
     dh_comm *comm;
@@ -186,12 +184,13 @@ static dh_status end_segment(map_state *mapper, uint32_t flags)
 static dh_status check_unchanged(const char *path, const dh_source *source)
 {
     struct stat facts;
-    if (stat(path, &facts) != 0) {
-        return dh_error(DH_IO, "%s: cannot stat: %s", path, strerror(errno));
-    }
+    DH_TRY(dh_file_stat(path, &facts));
     if ((uint64_t)facts.st_size != source->size) {
         return dh_error(DH_IO, "%s: changed while it was read: it had %" PRIu64 " bytes and has %lld now",
                         path, source->size, (long long)facts.st_size);
+    }
+    if (dh_file_time(&facts) != source->time) {
+        return dh_error(DH_IO, "%s: changed while it was read: somebody wrote to it", path);
     }
     return DH_OK;
 }

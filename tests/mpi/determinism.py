@@ -2,7 +2,6 @@
 name the input, working folder and locale. The quarantine file too."""
 
 import bz2
-import gzip
 import os
 import random
 import shutil
@@ -10,52 +9,9 @@ import subprocess
 import sys
 
 import support
+from support import mixed_lines, multi_member, zstd_frames
 
 RANKS = (0, 1, 2, 3, 4, 7)  # 0: without mpirun
-BAD_LINES = (b'{"id":"x","text":12}', b"null", b'{"id":"y"', b'{"text":"raw \x01 control"}', b'{"id":"no text"}',
-             b"[1,2]", b'{"text":"two"}{"text":"on one line"}', b"\x00\x00\x00")
-
-
-def mixed_lines(seed, count):
-    """Good and bad lines, repeated, missing, long and numeric ids, blank lines, CRLF, invalid UTF-8, and some
-    lines that are longer than the smallest segment."""
-    rng = random.Random(seed)
-    lines = []
-    for i in range(count):
-        kind = rng.random()
-        end = b"\n"
-        if kind < 0.03:
-            line = rng.choice(BAD_LINES)
-        elif kind < 0.06:
-            line = rng.choice((b"", b"  \t", b"\r"))
-        elif kind < 0.10:
-            line = support.record(rng, i, id=f"again-{rng.randint(0, 20)}")
-        elif kind < 0.12:
-            line = support.record(rng, i, id=rng.choice((7, 12.5, None, "", "x" * 700, "tab\tid", "é" * 300, "a#dup3")))
-        elif kind < 0.14:
-            line = b'{"text":"no id, caf\xe9 \xff' + support.sentences(rng, 2).encode() + b'"}'
-        elif kind < 0.144:
-            line = support.record(rng, i, rng.randint(800, 2500))  # 70 to 250 KB
-        else:
-            line = support.record(rng, i)
-            end = rng.choice((b"\n", b"\n", b"\n", b"\r\n"))
-        lines.append(line + end)
-    return lines
-
-
-def multi_member(data):
-    cuts = [0, 1, len(data) // 3, len(data) // 2 + 7, len(data)]
-    return b"".join(gzip.compress(data[a:b], 1 + i, mtime=0) for i, (a, b) in enumerate(zip(cuts, cuts[1:])))
-
-
-def zstd_frames(data):
-    size = max(len(data) // 9, 1)
-    frames = []
-    for start in range(0, max(len(data), 1), size):
-        done = subprocess.run(["zstd", "-q", "-c", "-3", "--check"], input=data[start:start + size],
-                              capture_output=True, check=True)
-        frames.append(done.stdout)
-    return b"".join(frames)
 
 
 def make_corpus(root):

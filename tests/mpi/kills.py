@@ -39,7 +39,7 @@ RULES = (("call=sync,path=/spill-", 3, "commit"), ("call=open,path=/journal-", 1
          ("call=remove,path=/journal-", 2, None), ("call=link", 1, None), ("call=rename,path=manifest", 1, "planning"),
          ("call=reserve", 1, "write"), ("call=write,path=.partial-", 12, "write"),
          ("call=sync,path=.partial-", 3, "write"), ("call=rename", 6, None), ("call=folder", 4, None),
-         ("call=remove,path=/attempt-", 1, "end"), ("call=remove,path=/manifest", 1, "end"),
+         ("call=remove,path=/attempt-", 2, None), ("call=remove,path=/manifest", 1, "end"),
          ("call=remove,path=/result", 1, "end"), ("call=open", 40, None))
 
 
@@ -253,11 +253,10 @@ class Campaign:
 
     def gone(self, label, pids, since):
         """All processes must end soon after the kill."""
-        left = pids
+        left = [pid for pid in processes_of(self.work) if pid in pids]
         while left and time.monotonic() < since + GONE:
+            time.sleep(0.01)
             left = [pid for pid in processes_of(self.work) if pid in pids]
-            if left:
-                time.sleep(0.01)
         names = support.processes()
         self.checks.that(not left, f"{label}: still there after {GONE} s: {[names.get(pid, (0, '?'))[1] for pid in left]}")
         for pid in left:
@@ -318,14 +317,14 @@ class Campaign:
         if code == 0:
             self.check_end(place, options, label, outcome)
             return True
-        if code == 2 and self.is_late(place, outcome):
+        if self.is_late(place, options, label, outcome):
             return True
         self.checks.that(code in ENDED_BADLY, f"{label}: exit code {code} of a run that was killed", outcome)
         self.checks.that(who is not None, f"{label}: failed by itself", outcome)
         done = self.look(place, options, label, outcome)
         hit = phase or self.phase(place, epoch, done, self.total[size], outcome.err)
         self.count(f"{label}: {done or 0} of {self.total[size]} segments", hit)
-        return os.path.exists(place.output) and not os.path.exists(place.folder + "/result")
+        return False
 
     def count(self, label, phase):
         self.kills += 1
@@ -344,7 +343,8 @@ class Campaign:
     def check_words(self, label, outcome):
         self.recovered += "goes on" in outcome.err
         self.torn += "never finished" in outcome.err
-        self.checks.that("is damaged at" not in outcome.err, f"{label}: a committed segment is damaged", outcome)
+        damaged = [line for line in outcome.err.splitlines() if "is damaged at" in line]
+        self.checks.that(not damaged, f"{label}: {len(damaged)} committed segments are damaged: {damaged[:2]}")
         self.checks.that(not re.search(r"Segmentation fault|\*\*\* Process received signal", outcome.err),
                          f"{label}: crashed", outcome)
 
@@ -362,11 +362,17 @@ class Campaign:
         self.done = done
         return done
 
-    def is_late(self, place, outcome):
-        """Killed when all but the removal of the checkpoint was done: the next run finds a result, and says so."""
-        late = self.was_complete and os.path.exists(place.output) and "exists" in outcome.err
-        self.late += late
-        return late
+    def look_before(self, place):
+        """Is there a result already, and the mark by which the next run knows that it is complete?"""
+        self.was_late = os.path.exists(place.output) and not os.path.exists(place.folder + "/result")
+
+    def is_late(self, place, options, label, outcome):
+        """Killed when the mark was removed, too: the next run finds a result, and says so."""
+        if outcome.code != 2 or not self.was_late or "exists" not in outcome.err:
+            return False
+        self.late += 1
+        self.check_end(place, options, label, outcome)
+        return True
 
     def check_end(self, place, options, label, outcome):
         """The same bytes, and nothing else is left."""
@@ -397,20 +403,17 @@ class Campaign:
         if rng.random() < 0.2:
             options.append("--keep-checkpoint")
         for number in range(1, min(rng.randint(1, 6), most) + 1):
-            self.was_complete = os.path.exists(place.output)
+            self.look_before(place)
             if self.strike(place, options, rng.choice(RANKS), number):
                 break
         else:
-            self.was_complete = os.path.exists(place.output)
-            marked = os.path.exists(place.folder + "/result")
+            self.look_before(place)
             ranks = rng.choice(RANKS)
             label = f"chain {self.chains}, the end on {ranks} ranks, {' '.join(options)}"
             outcome = support.run(self.arguments(place, options), ranks, LIMIT)
             self.collect()
             self.check_words(label, outcome)
-            if outcome.code == 2 and not marked and self.is_late(place, outcome):
-                return
-            if self.checks.ended(outcome, 0, label):
+            if not self.is_late(place, options, label, outcome) and self.checks.ended(outcome, 0, label):
                 self.check_end(place, options, label, outcome)
             self.gone(label, processes_of(self.work), time.monotonic())
         self.collect()

@@ -6,6 +6,7 @@ results are read by h5py where it is there, else by `dhatu inspect --json`.
 
 import atexit
 import contextlib
+import gzip
 import hashlib
 import json
 import os
@@ -58,6 +59,7 @@ def launcher_version(known=[]):
 
 
 def environment(extra=None):
+    session = session_folder()
     result = {k: v for k, v in os.environ.items() if not k.startswith("DHATU_") or k == "DHATU_DATA"}
     result.update(
         HWLOC_COMPONENTS="-opencl",  # mpirun's own start: PoCL's plug-in takes signals away
@@ -65,11 +67,26 @@ def environment(extra=None):
         OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
         OMPI_MCA_mpi_yield_when_idle="1",
         OMPI_MCA_btl_base_warn_component_unused="0",
-        TMPDIR=tempfile.gettempdir(),
-        OMPI_MCA_orte_tmpdir_base=session_folder(),
+        TMPDIR=session,  # where what is killed leaves its folder
+        OMPI_MCA_orte_tmpdir_base=session,
     )
+    memory = memory_folder()
+    if memory:
+        result.update(OMPI_MCA_btl_vader_backing_directory=memory, OMPI_MCA_osc_sm_backing_directory=memory)
     result.update(extra or {})
     return result
+
+
+def memory_folder(known=[]):
+    """What ranks that are killed leave of their shared memory goes when the test ends."""
+    if not known:
+        try:
+            known.append(tempfile.mkdtemp(prefix="dhatu-mpi-", dir="/dev/shm"))
+            os.chmod(known[0], 0o777)
+            atexit.register(shutil.rmtree, known[0], True)
+        except OSError:
+            known.append(None)
+    return known[0]
 
 
 def session_folder(known=[]):
@@ -96,12 +113,12 @@ class Outcome:
         return [line for line in self.err.splitlines() if "dhatu" in line and "error:" in line]
 
 
-def start(arguments, ranks=0, **options):
-    """Starts dhatu in a process group of its own. ranks=0: without mpirun.
+def start(arguments, ranks=0, wrapper=(), **options):
+    """Starts dhatu in a process group of its own. ranks=0: without mpirun. wrapper: a command that starts it.
 
     The shell in between forks: a process that Python starts itself inherits Python's peak of memory, and then
     its ru_maxrss is no figure of its own. A death by signal N is exit code 128 + N."""
-    command = (mpi_command(ranks) if ranks else []) + [program()] + [str(a) for a in arguments]
+    command = (mpi_command(ranks) if ranks else []) + [*wrapper, program()] + [str(a) for a in arguments]
     command = ["/bin/sh", "-c", '"$@"; exit $?', "sh"] + command
     options["env"] = environment(options.pop("env", None))
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
@@ -300,6 +317,157 @@ def records(seed, count, size=None):
     """`count` JSON lines as bytes; the same for the same seed."""
     rng = random.Random(seed)
     return b"".join(record(rng, i, size) + b"\n" for i in range(count))
+
+
+BAD_LINES = (b'{"id":"x","text":12}', b"null", b'{"id":"y"', b'{"text":"raw \x01 control"}', b'{"id":"no text"}',
+             b"[1,2]", b'{"text":"two"}{"text":"on one line"}', b"\x00\x00\x00")
+
+
+def mixed_lines(seed, count):
+    """Good and bad lines, repeated, missing, long and numeric ids, blank lines, CRLF, invalid UTF-8, and some
+    lines that are longer than the smallest segment."""
+    rng = random.Random(seed)
+    lines = []
+    for i in range(count):
+        kind = rng.random()
+        end = b"\n"
+        if kind < 0.03:
+            line = rng.choice(BAD_LINES)
+        elif kind < 0.06:
+            line = rng.choice((b"", b"  \t", b"\r"))
+        elif kind < 0.10:
+            line = record(rng, i, id=f"again-{rng.randint(0, 20)}")
+        elif kind < 0.12:
+            line = record(rng, i, id=rng.choice((7, 12.5, None, "", "x" * 700, "tab\tid", "é" * 300, "a#dup3")))
+        elif kind < 0.14:
+            line = b'{"text":"no id, caf\xe9 \xff' + sentences(rng, 2).encode() + b'"}'
+        elif kind < 0.144:
+            line = record(rng, i, rng.randint(800, 2500))  # 70 to 250 KB
+        else:
+            line = record(rng, i)
+            end = rng.choice((b"\n", b"\n", b"\n", b"\r\n"))
+        lines.append(line + end)
+    return lines
+
+
+def multi_member(data):
+    cuts = [0, 1, len(data) // 3, len(data) // 2 + 7, len(data)]
+    return b"".join(gzip.compress(data[a:b], 1 + i, mtime=0) for i, (a, b) in enumerate(zip(cuts, cuts[1:])))
+
+
+def zstd_frames(data):
+    size = max(len(data) // 9, 1)
+    frames = []
+    for start in range(0, max(len(data), 1), size):
+        done = subprocess.run(["zstd", "-q", "-c", "-3", "--check"], input=data[start:start + size],
+                              capture_output=True, check=True)
+        frames.append(done.stdout)
+    return b"".join(frames)
+
+
+def small_corpus(root):
+    """About 1 MB in a few dozen segments of 64 KiB: plain sources, streams, packed small ones, bad records."""
+    big = mixed_lines(1, 700)
+    write(f"{root}/big.jsonl", b"\xef\xbb\xbf" + b"".join(big))
+    write(f"{root}/no-end.jsonl", b"".join(mixed_lines(2, 400)).rstrip(b"\n"))
+    write(f"{root}/again.jsonl", b"".join(big[:200]))  # repeats ids of another source
+    write(f"{root}/empty.jsonl", b"")
+    write(f"{root}/packed.jsonl.gz", multi_member(b"".join(mixed_lines(3, 600))))
+    write(f"{root}/cut.jsonl.gz", gzip.compress(b"".join(mixed_lines(4, 150)), mtime=0)[:-9])
+    if shutil.which("zstd"):
+        write(f"{root}/frames.jsonl.zst", zstd_frames(b"".join(mixed_lines(5, 400))))
+    rng = random.Random(6)
+    for i in range(20):
+        write(f"{root}/small/s{i}.ndjson", b"".join(mixed_lines(100 + i, rng.randint(0, 8))))
+        write(f"{root}/tree/{i % 3}/t{i}.txt", sentences(rng, rng.randint(0, 3), rng.choice(("en", "fr", "xx"))).encode())
+    return root
+
+
+# ---- runs that are disturbed -------------------------------------------------------------------------------
+
+
+def prints(output):
+    """What must be the same whatever happened on the way; None where there is no result."""
+    if not os.path.exists(output):
+        return None
+    return sha256(output), sha256(output + ".quarantine.jsonl")
+
+
+def listing(folder):
+    return sorted(os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names)
+
+
+class Case:
+    """A folder for the result and the checkpoint of one chain of runs."""
+
+    def __init__(self, bench, path):
+        self.bench, self.path = bench, path
+        self.output = f"{path}/out.h5"
+        self.checkpoint = f"{path}/out.h5.ckpt"
+
+    def run(self, ranks=0, fault=None, more=(), **options):
+        env = dict(options.pop("env", {}))
+        if fault:
+            env["DHATU_FAULT"] = fault
+        return run(self.arguments(more), ranks, env=env, **{"limit": 30, **options})
+
+    def start(self, ranks=0, fault=None, more=(), **options):
+        env = {"DHATU_FAULT": fault} if fault else {}
+        return start(self.arguments(more), ranks, env=env, **options)
+
+    def arguments(self, more=()):
+        return ["run", *self.bench.options, "-o", self.output, *more, self.bench.corpus]
+
+    def whole(self):
+        return prints(self.output) == self.bench.wanted
+
+    def leftovers(self):
+        """What a finished run must not leave."""
+        known = ["out.h5" + suffix for suffix in ("", ".quarantine.jsonl", ".run.json")]
+        return [name for name in listing(self.path) if name not in known] + \
+            (["out.h5.ckpt/"] if os.path.isdir(self.checkpoint) else [])
+
+    def remove(self):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Bench:
+    """A small corpus, what an undisturbed run makes of it, and a folder for each case.
+
+    halfway: a checkpoint with some of the segments, to start cases from."""
+
+    options = ("-j", "profile,digest", "--segment-size", "64K", "--commit-interval", "1")
+
+    def __init__(self, checks, work):
+        self.checks, self.work, self.count = checks, work, 0
+        self.corpus = small_corpus(f"{work}/corpus")
+        good = self.case()
+        checks.ended(good.run(), 0, "an undisturbed run")
+        checks.equal(good.leftovers(), [], "an undisturbed run leaves files")
+        self.wanted = prints(good.output)
+        self.segments = sum(figures["segments"] for figures in run_report(good.output)["rank_figures"])
+        self.halfway = self._halfway()
+
+    def case(self, start=None):
+        """A new folder, in it a copy of the checkpoint `start`."""
+        self.count += 1
+        case = Case(self, f"{self.work}/case{self.count}")
+        os.makedirs(case.path)
+        if start:
+            shutil.copytree(start, case.checkpoint, symlinks=True)
+        return case
+
+    def _halfway(self):
+        """One source cannot be opened when its turn comes: what came before it is committed."""
+        for at in range(1, 6):
+            case = self.case()
+            outcome = case.run(fault=f"call=open,error=EIO,path=corpus/no-end,at={at}")
+            journals = [name for name in listing(case.path) if "journal" in name]
+            if outcome.code == 74 and journals:
+                return case.checkpoint
+            case.remove()
+        self.checks.fail("no checkpoint of a part of the work could be made", outcome)
+        return None
 
 
 # ---- results -----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/clock.h"
 #include "checkpoint/attempt.h"
 #include "checkpoint/slurm.h"
 

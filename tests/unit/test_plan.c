@@ -36,22 +36,23 @@ static char *const *writable(const char *const *input)
     return (char *const *)(uintptr_t)input;
 }
 
-static dh_status discover(const char *const *input, const char *output, dh_found *found)
+static dh_status discover(const char *const *input, const char *output, const char *left_out, dh_found *found)
 {
     size_t count = 0;
     while (input[count] != NULL) {
         count++;
     }
     *found = (dh_found){0};
-    return dh_discover(writable(input), count, output, found);
+    return dh_discover(writable(input), count, output, left_out, found);
 }
 
 #define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-static void expect_names_beside(const char *const *input, const char *output, const char *const *name)
+static void expect_names_without(const char *const *input, const char *output, const char *left_out,
+                                 const char *const *name)
 {
     dh_found found;
-    assert_ok(discover(input, output, &found));
+    assert_ok(discover(input, output, left_out, &found));
     size_t i = 0;
     for (; i < found.count && name[i] != NULL; i++) {
         assert_string_equal(found.file[i].name, name[i]);
@@ -67,6 +68,11 @@ static void expect_names_beside(const char *const *input, const char *output, co
     dh_found_free(&found);
 }
 
+static void expect_names_beside(const char *const *input, const char *output, const char *const *name)
+{
+    expect_names_without(input, output, NULL, name);
+}
+
 static void expect_names(const char *const *input, const char *const *name)
 {
     expect_names_beside(input, NULL, name);
@@ -77,7 +83,7 @@ static void expect_refused(const char *const *input, dh_status expected, const c
 {
     dh_found found;
     support_capture_begin();
-    const dh_status status = discover(input, NULL, &found);
+    const dh_status status = discover(input, NULL, NULL, &found);
     const char *said = support_capture_end();
     assert_says(said, part);
     assert_says(said, other);
@@ -161,7 +167,7 @@ static void test_no_source_is_an_error(void **state)
     expect_refused(LIST("@list"), DH_USAGE, "no source", "the inputs hold no file");
     dh_found found = {0};
     support_capture_begin();
-    const dh_status status = dh_discover(NULL, 0, NULL, &found);
+    const dh_status status = dh_discover(NULL, 0, NULL, NULL, &found);
     assert_says(support_capture_end(), "no source");
     assert_int_equal(status, DH_USAGE);
     dh_found_free(&found);
@@ -302,7 +308,8 @@ static void test_the_run_s_own_output_is_left_out_of_folders(void **state)
     (void)state;
     enter("output");
     put("c/out.h5", "x");
-    put("c/out.h5.partial", "x");
+    put("c/out.h5.partial-0123abcd-000001", "x");
+    put("c/out.h5.quarantine.jsonl.partial-0123abcd-000001", "x");
     put("c/out.h5.run.json", "x");
     put("c/out.h5.quarantine.jsonl", "x");
     put("c/out.h5.ckpt/spill-000000", "x");
@@ -317,6 +324,38 @@ static void test_the_run_s_own_output_is_left_out_of_folders(void **state)
     expect_names_beside(LIST("c"), "link/out.h5", LIST("x.txt"));
     /* what is given by itself is read */
     expect_names_beside(LIST("c/out.h5.run.json"), output, LIST("out.h5.run.json"));
+}
+
+static void test_the_checkpoint_folder_is_left_out_by_whatever_path(void **state)
+{
+    (void)state;
+    enter("checkpoint");
+    put("c/x.txt", "x");
+    put("c/keep/y.txt", "x");
+    put("c/keep/ckpt/journal", "x");
+    put("c/keep/ckpt/deep/z.txt", "x");
+    put("c/keep/ckpt2/w.txt", "x");
+    assert_int_equal(symlink("keep/ckpt", "c/link"), 0);
+    const char *const *rest = LIST("keep/ckpt2/w.txt", "keep/y.txt", "x.txt");
+    char absolute[4400];
+    (void)snprintf(absolute, sizeof absolute, "%s/c/keep/ckpt", support_path("checkpoint"));
+    static const char *const path[] = {"c/keep/ckpt", "c/keep/ckpt/", "c/../c/keep/./ckpt", "c/link"};
+    for (size_t i = 0; i < COUNT(path); i++) {
+        expect_names_without(LIST("c"), NULL, path[i], rest);
+    }
+    expect_names_without(LIST("c"), NULL, absolute, rest);
+    expect_names_without(LIST("c/*"), NULL, absolute, LIST("ckpt2/w.txt", "x.txt", "y.txt"));
+    /* one that is not there leaves nothing out */
+    expect_names_without(LIST("c/keep/ckpt2"), NULL, "c/nowhere/at/all", LIST("w.txt"));
+    /* a file of it that is given by itself is read, as is a folder below it */
+    expect_names_without(LIST("c/keep/ckpt/journal"), NULL, absolute, LIST("journal"));
+    expect_names_without(LIST("c/keep/ckpt/deep"), NULL, absolute, LIST("z.txt"));
+    dh_found found;
+    support_capture_begin();
+    const dh_status status = discover(LIST("c/keep/ckpt"), NULL, absolute, &found);
+    assert_says(support_capture_end(), "no source");
+    assert_int_equal(status, DH_USAGE);
+    dh_found_free(&found);
 }
 
 /* A corpus whose name begins like the output's must not vanish. */
@@ -476,18 +515,25 @@ static void test_kinds_of_work(void **state)
     put_size("b.jsonl", "{}", segment);           /* one range */
     put_size("c.jsonl", "{}", segment + 1);       /* two ranges */
     put_size("d.jsonl", "{}", 2 * segment);       /* two ranges */
-    put_size("e.jsonl", "\x1F\x8B\x08", segment); /* whole: packed, whatever its name */
+    put_size("e.jsonl", "\x1F\x8B\x08", segment); /* a stream: packed, whatever its name */
     put_size("f.txt", "x", 3 * segment);          /* whole: one document */
+    put_size("g.txt.gz", "\x1F\x8B\x08", 2 * segment);
+    put_size("h.jsonl", "BZh91AY&SX", segment); /* text that begins like bzip2 */
     dh_buffer block = {0};
     const dh_plan *plan = make_plan(&block, LIST("."), DH_FORMAT_AUTO, segment);
     static const struct {
         uint32_t source;
         uint64_t begin, end; /* in segments; 0: no end */
-    } expected[] = {{5, 0, 0}, {4, 0, 0}, {0, 0, 0}, {1, 0, 0}, {2, 0, 1}, {2, 1, 0}, {3, 0, 1}, {3, 1, 0}};
+        dh_work_kind kind;
+    } expected[] = {{5, 0, 0, DH_WORK_WHOLE},  {6, 0, 0, DH_WORK_WHOLE},  {4, 0, 0, DH_WORK_STREAM},
+                    {0, 0, 0, DH_WORK_RUN},    {1, 0, 0, DH_WORK_RANGES}, {2, 0, 1, DH_WORK_RANGES},
+                    {2, 1, 0, DH_WORK_RANGES}, {3, 0, 1, DH_WORK_RANGES}, {3, 1, 0, DH_WORK_RANGES},
+                    {7, 0, 0, DH_WORK_RANGES}};
     assert_int_equal(plan->item_count, COUNT(expected));
     for (size_t i = 0; i < COUNT(expected); i++) {
         const dh_work_item work = dh_plan_item(plan, i);
         assert_int_equal(work.first_source, expected[i].source);
+        assert_int_equal(work.kind, expected[i].kind);
         assert_int_equal(work.source_count, 1);
         assert_int_equal(work.begin, expected[i].begin * segment);
         assert_int_equal(work.end, expected[i].end == 0 ? UINT64_MAX : expected[i].end * segment);
@@ -603,6 +649,7 @@ int main(void)
         cmocka_unit_test(test_loose_files_are_named_from_the_folder_they_share),
         cmocka_unit_test(test_names_are_valid_utf8),
         cmocka_unit_test(test_the_run_s_own_output_is_left_out_of_folders),
+        cmocka_unit_test(test_the_checkpoint_folder_is_left_out_by_whatever_path),
         cmocka_unit_test(test_neighbours_with_a_similar_name_are_read),
         cmocka_unit_test(test_work_covers_every_byte_once),
         cmocka_unit_test(test_sources_of_a_plan),
