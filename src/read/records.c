@@ -623,6 +623,7 @@ static void settle_facts(dh_record_reader *reader)
     const uint64_t end = place < reader->end ? place : reader->end;
     facts->bytes = end > reader->begin ? end - reader->begin : 0;
     facts->last = reader->stream_ended && place >= reader->begin && place < reader->end;
+    facts->beyond = reader->stream_ended && place < reader->begin;
     facts->hash = dh_content_hasher_sum(reader->hasher);
     facts->failed_bytes = reader->failed_source ? facts->bytes : 0;
     facts->unchecked = facts->last && dh_stream_unchecked(reader->stream);

@@ -115,6 +115,7 @@ typedef struct dh_source_facts {
     uint64_t failed_bytes; /* bytes of a source (UTF-16) that is not read as records at all */
     bool unchecked;        /* a zstd frame without a checksum was read; told with the last range */
     bool last;             /* the source ends in this range: its size is at or above begin and below end */
+    bool beyond;           /* the source ends in front of this range */
 } dh_source_facts;
 
 dh_source_facts dh_record_reader_facts(const dh_record_reader *reader);

@@ -236,6 +236,12 @@ static dh_status run_stream(map_state *mapper, const dh_work_item *item)
                       : dh_pipeline_source(mapper->pipeline, s, path,
                                            dh_plan_string(mapper->plan, source->name), begin, begin + size));
         opened = true;
+        if (dh_pipeline_is_beyond_end(mapper->pipeline)) {
+            return dh_error(DH_IO,
+                            "%s: is shorter now than when earlier attempts read it (no byte at %" PRIu64
+                            "): --fresh starts over",
+                            path, begin);
+        }
         const bool last = dh_pipeline_source_ended(mapper->pipeline);
         if (last) {
             DH_TRY(check_unchanged(path, source));

@@ -27,6 +27,7 @@ struct dh_pipeline {
     dh_chunk *chunk;
     uint32_t source;   /* number of the open source */
     bool source_ended; /* in the range that was just read */
+    bool beyond_end;   /* in front of it */
 
     /* the batch that is being filled; its rows stand at chunk->rows and behind */
     uint32_t documents;
@@ -471,6 +472,7 @@ static dh_status finish_range(dh_pipeline *pipeline)
     part->hash_high = hash.high;
     pipeline->stats.file_bytes += facts.bytes_in;
     pipeline->source_ended = facts.last;
+    pipeline->beyond_end = facts.beyond;
     return DH_OK;
 }
 
@@ -517,6 +519,11 @@ dh_status dh_pipeline_go_on(dh_pipeline *pipeline, uint64_t begin, uint64_t end)
 bool dh_pipeline_source_ended(const dh_pipeline *pipeline)
 {
     return pipeline->source_ended;
+}
+
+bool dh_pipeline_is_beyond_end(const dh_pipeline *pipeline)
+{
+    return pipeline->beyond_end;
 }
 
 dh_status dh_pipeline_finish_segment(dh_pipeline *pipeline)

@@ -33,6 +33,9 @@ dh_status dh_pipeline_go_on(dh_pipeline *pipeline, uint64_t begin, uint64_t end)
 /* Did the source end in the range that was just read? */
 bool dh_pipeline_source_ended(const dh_pipeline *pipeline);
 
+/* Did it end in front of that range? Then it is not the file that the segments before came from. */
+bool dh_pipeline_is_beyond_end(const dh_pipeline *pipeline);
+
 /* Ends a segment: what is left in the batch and the chunk is handed on. */
 dh_status dh_pipeline_finish_segment(dh_pipeline *pipeline);
 

@@ -24,17 +24,16 @@ FAULT = re.compile(r"fault on purpose: (\w+) of (.*): (\w+)$", re.M)
 DONE = re.compile(r"(\d+) segments are done and kept in")
 
 # Calls that may fail without harm to the result, so that a run may go on: their kind, and what of the path is left
-# without the folder of the case. What is removed at the end is of no use any more, and the record of the run is no
-# part of the result.
+# without the folder of the case. What is removed at the end is of no use any more. Whether a file exists is asked
+# before it is opened, and opening it tells the rest.
 HARMLESS = (
     ("remove", r"out\.h5\.ckpt/.*"),
     ("folder", r"out\.h5\.ckpt"),
     ("stat", r"out\.h5\.ckpt(/(attempt-\d+|stop))?"),
+    ("stat", r".*/corpus"),
+    ("stat", r".*/lexicon/\w+\.tsv"),
 )
-
-
-def expected_codes(outcome):
-    return outcome.code == 0 or outcome.code == 74
+NO_RECORD = "the record of the run could not be written"  # it is no part of the result
 
 
 class Sample:
@@ -178,13 +177,15 @@ def failed_as_asked(checks, case, label, outcome, persistent):
         checks.that(case.whole(), f"{label}: exit code 0 with other bytes", outcome)
         for call, path, name in faults:
             rest = path.replace(case.path + "/", "")
-            harmless = name in ("EINTR", "SHORT") or any(call == c and re.fullmatch(p, rest) for c, p in HARMLESS)
+            harmless = name in ("EINTR", "SHORT") or NO_RECORD in outcome.err or \
+                any(call == c and re.fullmatch(p, rest) for c, p in HARMLESS)
             checks.that(harmless, f"{label}: {name} of {call} of {rest} was passed over", outcome)
         return True
     errors = outcome.errors()
     checks.that(faults, f"{label}: no fault, but exit code 74", outcome)
     checks.that(not any(name in ("EINTR", "SHORT") for _, _, name in faults), f"{label}: is no error", outcome)
-    told = any(path in line and os.strerror(getattr(errno, name)) in line for _, path, name in faults for line in errors)
+    told = any(path in line and (call == "stat" or os.strerror(getattr(errno, name, 0)) in line)
+               for call, path, name in faults for line in errors)
     checks.that(told, f"{label}: no error names path and reason", outcome)
     most = 1 if not persistent else 3
     checks.that(1 <= len(errors) <= most, f"{label}: {len(errors)} error messages", outcome)
@@ -239,18 +240,335 @@ def check_error(checks, bench, sample, start, ranks, fault, persistent, passed):
         case.remove()
         return
     done = DONE.search(outcome.err)
-    if done and not persistent and not start:
-        checks.equal(len(entries_of(case.checkpoint)), int(done.group(1)), f"{label}: segments said to be done")
-    if not done and not start and not persistent and "remove" not in fault and "folder" not in fault:
-        checks.that(not os.path.exists(case.checkpoint), f"{label}: kept a checkpoint with nothing in it", outcome)
+    said = int(done.group(1)) if done else 0
+    begun = os.path.exists(f"{case.checkpoint}/manifest")
+    if start:
+        checks.that(said >= bench.segments_halfway, f"{label}: {said} segments are said to be done, {bench.segments_halfway} "
+                    "were before", outcome)
+    elif not said and not persistent and "remove" not in fault and "folder" not in fault:
+        checks.that(not begun, f"{label}: kept a checkpoint with nothing in it", outcome)
     again = goes_on(checks, case, label, sample.ranks())
-    if done and again.code == 0:
-        checks.equal(support.run_report(case.output)["recovered"]["segments"], int(done.group(1)),
-                     f"{label}: segments recovered", again)
+    if again.code == 0 and "complete already" not in again.err:
+        # What a commit wrote before it failed may be there, too.
+        recovered = support.run_report(case.output)["recovered"]["segments"]
+        checks.that(recovered >= said, f"{label}: {recovered} segments recovered, {said} were said to be done", again)
     case.remove()
 
 
-PARTS = {"kills": check_kills, "commits": check_commits, "errors": check_errors}
+def check_chains(checks, bench, sample):
+    """Any call may fail or be the last one, in each attempt until one comes through."""
+    for chain in sample.of(range(1000), 4):
+        kind = ("error=EIO", "error=ENOSPC", "error=KILL")[chain % 3]
+        case, attempts = bench.case(), 0
+        outcome = None
+        while attempts < 60 and (outcome is None or outcome.code not in (0, 2)) and not (outcome and outcome.timed_out):
+            attempts += 1
+            seed = 1000 * chain + attempts
+            fault = f"call=any,{kind},chance=0.004,seed={seed};call=any,error=EINTR,path=ckpt/spill,chance=0.05,seed={seed}"
+            ranks = sample.rng.choice((0, 0, 2, 3))
+            label = f"chain {chain}, attempt {attempts}: {fault}, {ranks} ranks"
+            outcome = case.run(ranks, fault, limit=20)
+            if kind == "error=KILL":
+                checks.that(not outcome.timed_out, f"{label}: hangs", outcome)
+            else:
+                checks.ended(outcome, (0, 2, 74), label)
+            checks.that(not os.path.exists(case.output) or case.whole(), f"{label}: a wrong result", outcome)
+        goes_on(checks, case, f"chain {chain} after {attempts} attempts", 0) if outcome.code != 0 else \
+            checks.that(case.whole(), f"chain {chain}: other bytes after {attempts} attempts", outcome)
+        print(f"  chain {chain}, {kind}: {attempts} attempts")
+        case.remove()
+
+
+# ---- strace: also calls that are not dhatu's own ----------------------------------------------------------------
+
+TRACED = ("write", "pwrite64", "pwritev", "fsync", "fdatasync", "sync_file_range", "rename", "renameat", "renameat2", "link",
+          "linkat", "unlink", "unlinkat", "ftruncate", "fallocate", "openat", "mkdir", "rmdir")
+
+
+def strace_works():
+    probe = ["strace", "-f", "-o", "/dev/null", "-e", "trace=write", "-e", "inject=write:error=EIO:when=1000", "true"]
+    return shutil.which("strace") is not None and subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def strace(call, what, *more):
+    return ["strace", "-f", "-o", "/dev/null", *more, "-e", f"trace={call}", "-e", f"inject={call}:{what}"]
+
+
+def trace(bench, start):
+    """The calls of the first thread on files of the case: (call, its number among those of its kind, path)."""
+    case = bench.case(start)
+    log = f"{case.path}/log"
+    known = subprocess.run(["strace", "-e", "trace=" + ",".join("?" + c for c in TRACED), "true"], capture_output=True,
+                           check=False).returncode == 0
+    names = ",".join(("?" if known else "") + call for call in TRACED)
+    outcome = case.run(wrapper=["strace", "-f", "-y", "-s", "0", "-o", log, "-e", f"trace={names}"])
+    bench.checks.ended(outcome, 0, "a traced run")
+    found, count, first = [], {}, None
+    with open(log, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            match = re.match(r"(\d+) +(\w+)\((.*)", line)
+            if match and (first or match.group(1)) == match.group(1):
+                first, call, rest = match.groups()
+                count[call] = count.get(call, 0) + 1
+                path = re.search(re.escape(case.path) + r"(/[^>\",]*)?", rest)
+                if path and "/log" not in path.group(0):
+                    found.append((call, count[call], path.group(1) or ""))
+    case.remove()
+    return found
+
+
+def check_strace_kills(checks, bench, sample):
+    if not strace_works():
+        return checks.note("strace cannot be used: killing at system calls is left out")
+    cases = []
+    for start in (None, bench.halfway):
+        cases += [(start, *call) for call in trace(bench, start)]
+    commit = [c for c in cases if not c[3].startswith("/out.h5.partial")]
+    result = [c for c in cases if c[3].startswith("/out.h5.partial")]
+    print(f"  {len(cases)} calls, {len(result)} of them on partial results")
+    hit = 0
+    for start, call, n, path in sample.of(commit, 22) + sample.of(result, 5):
+        label = f"strace kills at {call} {n} ({path}), {'from a part' if start else 'from nothing'}"
+        case = bench.case(start)
+        killed = case.run(wrapper=strace(call, f"signal=SIGKILL:when={n}"))
+        if checks.ended(killed, (0, 137), label):
+            hit += killed.code == 137
+            goes_on(checks, case, label, sample.ranks())
+        case.remove()
+    checks.that(hit > 0, "strace has killed nothing")
+    for start, call, n, path in sample.of([c for c in commit if "spill" in c[3] or "journal" in c[3]], 3):
+        label = f"strace kills ranks at {call} {n} ({path})"
+        case = bench.case(start)
+        killed = case.run(2, wrapper=strace(call, f"signal=SIGKILL:when={n}"), limit=20)
+        checks.that(not killed.timed_out, f"{label}: hangs", killed)
+        goes_on(checks, case, label, sample.ranks())
+        case.remove()
+    return None
+
+
+def check_strace_errors(checks, bench, sample):
+    """The result's name is known beforehand where the checkpoint has its id already."""
+    if not strace_works():
+        return checks.note("strace cannot be used: errors of system calls are left out")
+    with open(f"{bench.halfway}/manifest", "rb") as file:
+        run_id = file.read(32)[16:20].hex()
+    partial = f"out.h5.partial-{run_id}-000002"
+    calls = [c for c in trace(bench, bench.halfway) if c[2] == "/" + partial]
+    checks.that(len(calls) > 20, f"{len(calls)} calls on {partial}")
+    count = {}
+    for call, _, _ in calls:
+        count[call] = count.get(call, 0) + 1
+    cases = [(call, n, "") for call, most in count.items() for n in range(1, most + 1)]
+    cases += [(call, n, "+") for call, n, _ in cases if n < 40]
+    for call, n, more in sample.of(cases, 14):
+        error = sample.rng.choice(("EIO", "ENOSPC", "EDQUOT"))
+        label = f"strace: {error} of {call} {n}{more} on the partial result"
+        case = bench.case(bench.halfway)
+        outcome = case.run(wrapper=strace(call, f"error={error}:when={n}{more}", "-P", f"{case.path}/{partial}"), limit=20)
+        checks.that("Process received signal" not in outcome.err and outcome.seconds < SOON, f"{label}: crashed or slow", outcome)
+        if checks.ended(outcome, (0, 74), label) and outcome.code == 74:
+            reason = re.escape(os.strerror(getattr(errno, error)))
+            told = [line for line in outcome.errors() if "out.h5" in line and re.search(reason + "|HDF5", line)]
+            checks.that(told, f"{label}: no error names path and reason", outcome)
+            checks.that(not os.path.exists(case.output), f"{label}: there is a result", outcome)
+            checks.that(call.startswith("unlink") or not [x for x in case.leftovers() if ".partial" in x],
+                        f"{label}: left a partial result", outcome)
+            again = goes_on(checks, case, label, sample.ranks())
+            if again.code == 0:
+                recovered = support.run_report(case.output)["recovered"]["segments"]
+                checks.equal(recovered, bench.segments, f"{label}: segments recovered", again)
+        elif outcome.code == 0:
+            checks.that(case.whole(), f"{label}: other bytes", outcome)
+        case.remove()
+    return None
+
+
+# ---- limits of the process --------------------------------------------------------------------------------------
+
+
+def check_limits(checks, bench, sample):
+    """Stopped at a place, given a limit that it meets, and continued."""
+    for place in ("planned", "recovered", "mapped", "written"):
+        for ranks in (0, 2):
+            for extra in sample.of(range(4), 1):
+                limited(checks, bench, sample, place, ranks, resource.RLIMIT_NOFILE, extra)
+            limited(checks, bench, sample, place, ranks, resource.RLIMIT_FSIZE, 100)
+    for number in (4, 8, 12, 16, 20, 24, 32):  # from the start: MPI itself may fail then, in its own way
+        case = bench.case()
+
+        def lower(number=number):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+
+        outcome = case.run(preexec_fn=lower, limit=20)
+        label = f"{number} open files from the start"
+        checks.that(not outcome.timed_out, f"{label}: hangs", outcome)
+        checks.that(outcome.code != 0 or case.whole(), f"{label}: exit code 0 without a right result", outcome)
+        if outcome.code == 74:
+            checks.that(any("Too many open files" in line for line in outcome.errors()), f"{label}: no reason is named", outcome)
+        if outcome.code != 0:
+            goes_on(checks, case, label, 0)
+        case.remove()
+
+
+def limited(checks, bench, sample, place, ranks, kind, value):
+    name = "open files" if kind == resource.RLIMIT_NOFILE else "size of files"
+    label = f"{name} limited at {place} to {value} more, {ranks} ranks"
+    case = bench.case(bench.halfway)
+    process = case.start(ranks, f"call=place,path={place},error=STOP,rank=0")
+    pid = stopped(process)
+    if not pid:
+        outcome = support.finish(process, 5)
+        return checks.fail(f"{label}: did not stop", outcome)
+    if kind == resource.RLIMIT_NOFILE:
+        value += len(os.listdir(f"/proc/{pid}/fd"))
+    resource.prlimit(pid, kind, (value, value))
+    os.kill(pid, signal.SIGCONT)
+    outcome = support.finish(process, 20)
+    checks.that("Process received signal" not in outcome.err, f"{label}: crashed", outcome)
+    checks.that(outcome.seconds < SOON, f"{label}: took {outcome.seconds:.1f} s", outcome)
+    if checks.ended(outcome, (0, 74), label):
+        if outcome.code == 74:
+            reason = "Too many open files" if kind == resource.RLIMIT_NOFILE else "File too large"
+            told = any(case.path in line and (reason in line or "HDF5" in line) for line in outcome.errors()) or \
+                any(bench.corpus in line and reason in line for line in outcome.errors())
+            checks.that(told, f"{label}: no error names path and reason", outcome)
+            checks.that(not os.path.exists(case.output) or case.whole(), f"{label}: there is a result", outcome)
+            goes_on(checks, case, label, sample.ranks())
+        else:
+            checks.that(case.whole(), f"{label}: other bytes", outcome)
+    case.remove()
+    return None
+
+
+# ---- full disks -------------------------------------------------------------------------------------------------
+
+
+def check_disks(checks, bench, sample):
+    """Mounts need a name space; a user's own will do, where the system allows one."""
+    command = support.mount_command()
+    if command is None:
+        return checks.note("full disks are left out: no tmpfs can be mounted")
+    words = [str(sample.count or "all")] if sample.count is not None else []
+    done = subprocess.run([*command, sys.executable, "-B", os.path.abspath(__file__), support.program(), *words, "disks-inside"],
+                          check=False)
+    return checks.equal(done.returncode, 0, "full disks")
+
+
+def check_disks_inside(checks, bench, sample):
+    disk = support.Disk(bench.work)
+    spills = sum(os.path.getsize(f"{bench.halfway}/{n}") for n in os.listdir(bench.halfway))
+    result = os.path.getsize(f"{bench.work}/good.h5")
+    try:
+        for where in ("checkpoint", "result", "both"):
+            full = {"checkpoint": 3 * spills, "result": result, "both": 3 * spills + result}[where]
+            for part in sample.of((0.01, 0.1, 0.3, 0.5, 0.7, 0.85, 0.95), 3):
+                fills_up(checks, bench, sample, disk, where, int(full * part))
+        timed_commits(checks, bench, disk)
+        for where, place in (("checkpoint", "planned"), ("checkpoint", "recovered"), ("checkpoint", "written"),
+                             ("result", "mapped"), ("result", "publish")):
+            for ranks in (0, 2):
+                read_only(checks, bench, sample, disk, where, place, ranks)
+    finally:
+        disk.close()
+
+
+def on_disk(bench, disk, where, halfway):
+    """A case whose checkpoint, result or both lie on the disk."""
+    case = bench.case()
+    beside = where == "both" or where == "result"
+    case.output = f"{disk.path if beside else case.path}/out.h5"
+    case.checkpoint = f"{disk.path if where != 'result' else case.path}/ckpt"
+    if halfway:
+        shutil.copytree(bench.halfway, case.checkpoint)
+    case.more = ("-c", case.checkpoint)
+    return case
+
+
+def whole_after(checks, bench, case, label, ranks, least):
+    again = case.run(ranks, more=case.more)
+    if checks.ended(again, 0, f"{label}: the next run with space"):
+        checks.that(case.whole(), f"{label}: other bytes", again)
+        recovered = support.run_report(case.output)["recovered"]["segments"]
+        checks.that(recovered >= least, f"{label}: {recovered} segments recovered instead of {least} or more", again)
+        checks.that(not os.path.exists(case.checkpoint), f"{label}: the checkpoint is left behind")
+
+
+def fills_up(checks, bench, sample, disk, where, space):
+    ranks = sample.rng.choice((0, 0, 3))
+    disk.empty(64 << 20)
+    case = on_disk(bench, disk, where, where != "result")
+    used = sum(os.path.getsize(f"{disk.path}/{n}") + 4096 for n in support.listing(disk.path))
+    disk.resize(used + space)
+    label = f"{space} bytes left for {where}, {ranks} ranks"
+    outcome = case.run(ranks, more=case.more, limit=20)
+    if checks.ended(outcome, (0, 74), label):
+        if outcome.code == 74:
+            errors = outcome.errors()
+            checks.that(any(disk.path in line and ("No space left" in line or "HDF5" in line) for line in errors),
+                        f"{label}: no error names path and reason", outcome)
+            checks.that(outcome.seconds < SOON and "Process received signal" not in outcome.err, f"{label}: slow or crashed", outcome)
+            checks.that(not os.path.exists(case.output), f"{label}: there is a result", outcome)
+            checks.equal([n for n in support.listing(os.path.dirname(case.output)) if ".partial" in n], [], f"{label}: left")
+            disk.resize(64 << 20)
+            whole_after(checks, bench, case, label, sample.ranks(), bench.segments_halfway if where != "result" else 1)
+        else:
+            checks.that(case.whole(), f"{label}: other bytes", outcome)
+    case.remove()
+
+
+def timed_commits(checks, bench, disk):
+    """A disk that fills up behind a first commit, of a run from nothing."""
+    disk.empty(64 << 20)
+    case = on_disk(bench, disk, "checkpoint", False)
+    process = case.start(0, "call=write,path=spill-,error=STOP,at=9", more=case.more)
+    pid = stopped(process)
+    label = "a disk that fills up behind a commit"
+    if not pid:
+        return checks.fail(f"{label}: did not stop", support.finish(process, 5))
+    time.sleep(1.1)
+    used = sum(os.path.getsize(f"{disk.path}/{n}") + 4096 for n in support.listing(disk.path))
+    disk.resize(used + (300 << 10))
+    os.kill(pid, signal.SIGCONT)
+    outcome = support.finish(process, 20)
+    if checks.ended(outcome, 74, label):
+        checks.that(DONE.search(outcome.err) and int(DONE.search(outcome.err).group(1)) > 0, f"{label}: nothing is kept", outcome)
+        disk.resize(64 << 20)
+        whole_after(checks, bench, case, label, 3, len(entries_of(case.checkpoint)))
+    case.remove()
+    return None
+
+
+def read_only(checks, bench, sample, disk, where, place, ranks):
+    label = f"the disk of the {where} becomes read-only at {place}, {ranks} ranks"
+    disk.empty(64 << 20)
+    case = on_disk(bench, disk, where, True)
+    process = case.start(ranks, f"call=place,path={place},error=STOP,rank=0", more=case.more)
+    pid = stopped(process)
+    if not pid:
+        return checks.fail(f"{label}: did not stop", support.finish(process, 5))
+    time.sleep(0.2)  # for the other rank to come to its barrier
+    try:
+        disk.resize(64 << 20, ",ro")
+    except subprocess.CalledProcessError:
+        os.kill(pid, signal.SIGCONT)
+        support.finish(process, 20)
+        return checks.note(f"{label}: left out, a file is open")
+    os.kill(pid, signal.SIGCONT)
+    outcome = support.finish(process, 20)
+    if checks.ended(outcome, 74, label):
+        checks.that(any(disk.path in line and ("Read-only" in line or "HDF5" in line) for line in outcome.errors()),
+                    f"{label}: no error names path and reason", outcome)
+        checks.that(outcome.seconds < SOON, f"{label}: took {outcome.seconds:.1f} s", outcome)
+        checks.that(not os.path.exists(case.output), f"{label}: there is a result", outcome)
+    disk.resize(64 << 20, ",rw")
+    whole_after(checks, bench, case, label, sample.ranks(), bench.segments_halfway)
+    case.remove()
+    return None
+
+
+PARTS = {"kills": check_kills, "strace-kills": check_strace_kills, "commits": check_commits, "errors": check_errors,
+         "strace-errors": check_strace_errors, "chains": check_chains, "limits": check_limits, "disks": check_disks,
+         "disks-inside": check_disks_inside}
 
 
 def main():
@@ -262,7 +580,7 @@ def main():
     with support.folder() as work:
         bench = support.Bench(checks, work)
         for name, check in PARTS.items():
-            if not only or name in only:
+            if name in only or not only and name != "disks-inside":
                 began = time.monotonic()
                 check(checks, bench, Sample(count))
                 print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)

@@ -445,8 +445,9 @@ class Bench:
         checks.ended(good.run(), 0, "an undisturbed run")
         checks.equal(good.leftovers(), [], "an undisturbed run leaves files")
         self.wanted = prints(good.output)
+        shutil.copy(good.output, f"{work}/good.h5")
         self.segments = sum(figures["segments"] for figures in run_report(good.output)["rank_figures"])
-        self.halfway = self._halfway()
+        self.halfway, self.segments_halfway = self._halfway()
 
     def case(self, start=None):
         """A new folder, in it a copy of the checkpoint `start`."""
@@ -464,10 +465,45 @@ class Bench:
             outcome = case.run(fault=f"call=open,error=EIO,path=corpus/no-end,at={at}")
             journals = [name for name in listing(case.path) if "journal" in name]
             if outcome.code == 74 and journals:
-                return case.checkpoint
+                size = sum(os.path.getsize(f"{case.path}/{name}") for name in journals)
+                return case.checkpoint, (size - 64 * len(journals)) // 128
             case.remove()
         self.checks.fail("no checkpoint of a part of the work could be made", outcome)
+        return None, 0
+
+
+class Disk:
+    """A small tmpfs in a name space of mounts of our own."""
+
+    def __init__(self, work):
+        self.path = f"{work}/disk"
+        os.makedirs(self.path)
+        self.mounted = False
+
+    def resize(self, size, options=""):
+        size = (size + 4095) // 4096 * 4096
+        kind = f"remount,size={size}{options}" if self.mounted else f"size={size}{options}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", kind, "tmpfs", self.path], check=True, capture_output=True)
+        self.mounted = True
+
+    def empty(self, size):
+        self.close()
+        self.resize(size)
+
+    def close(self):
+        if self.mounted:
+            subprocess.run(["umount", "-l", self.path], check=False)
+            self.mounted = False
+
+
+def mount_command():
+    """What starts a program that may mount; a user's own name space will do. None: not allowed here."""
+    command = ["unshare", "-m"] + ([] if os.geteuid() == 0 else ["-r"])
+    probe = "d=$(mktemp -d) && mount -t tmpfs -o size=4096 tmpfs $d; r=$?; umount $d; rmdir $d; exit $r"
+    if shutil.which("unshare") is None or \
+            subprocess.run([*command, "sh", "-c", probe], capture_output=True, check=False).returncode != 0:
         return None
+    return command
 
 
 # ---- results -----------------------------------------------------------------------------------------------

@@ -46,14 +46,22 @@ static inline dh_record_reader *reader_of(dh_format format, uint64_t record_max)
     return reader;
 }
 
+/* Makes room for one more, so that record is never NULL. */
+static inline void reserve_seen(reading *all)
+{
+    if (all->record == NULL || all->count == all->capacity) {
+        all->capacity = 2 * all->capacity + 64;
+        all->record = realloc(all->record, all->capacity * sizeof *all->record);
+        if (all->record == NULL) {
+            abort();
+        }
+        memset(all->record + all->count, 0, (all->capacity - all->count) * sizeof *all->record);
+    }
+}
+
 static inline seen *append_seen(reading *all)
 {
-    if (all->count == all->capacity) {
-        all->capacity = all->capacity == 0 ? 64 : 2 * all->capacity;
-        void *grown = realloc(all->record, all->capacity * sizeof *all->record);
-        assert_non_null(grown);
-        all->record = grown;
-    }
+    reserve_seen(all);
     return &all->record[all->count++];
 }
 
@@ -80,6 +88,7 @@ static inline void take(reading *all, const dh_record *record)
 /* Appends the records of the range that the reader was set to and gives what it counted. */
 static inline dh_source_facts read_to_end(dh_record_reader *reader, reading *all)
 {
+    reserve_seen(all);
     dh_record record;
     dh_status status;
     while ((status = dh_record_reader_next(reader, &record)) == DH_OK) {
@@ -121,10 +130,7 @@ static inline reading read_text(const char *name, const char *text)
 static inline void expect_record(const reading *all, size_t index, dh_reason reason, uint64_t offset,
                                  uint64_t size)
 {
-    if (index >= all->count || all->record == NULL) {
-        fail_msg("record %zu of %zu", index, all->count);
-        return;
-    }
+    assert_true(index < all->count);
     const seen *one = &all->record[index];
     if (one->reason != reason || one->offset != offset || one->size != size) {
         fail_msg("record %zu: %s at %llu of %llu bytes", index, dh_reason_name(one->reason),

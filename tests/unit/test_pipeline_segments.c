@@ -55,7 +55,7 @@ static void expect_same_bytes(const spilled *a, const spilled *b)
 {
     assert_int_equal(a->chunks, b->chunks);
     assert_int_equal(a->bytes.size, b->bytes.size);
-    assert_true(a->bytes.size == 0 || memcmp(a->bytes.data, b->bytes.data, a->bytes.size) == 0);
+    assert_memory_equal(a->bytes.data, b->bytes.data, a->bytes.size);
 }
 
 /* ---- sources ----------------------------------------------------------------------------------------- */

@@ -297,7 +297,7 @@ static void expect_segments_add_up(const cut_source *cut, uint64_t segment, cons
     assert_int_equal(cut->segment[cut->count - 1].facts.unchecked, whole->facts.unchecked);
     assert_int_equal(bytes_in, file_size);
     assert_int_equal(whole->facts.bytes_in, file_size);
-    assert_true(whole->facts.last);
+    assert_true(whole->facts.last && !whole->facts.beyond);
     free(sum.record);
 }
 
@@ -613,6 +613,7 @@ static void test_a_range_behind_the_end_is_empty_and_not_the_last(void **state)
             assert_int_equal(all.facts.bytes_in, 0);
             assert_int_equal(all.facts.lines, 0);
             assert_false(all.facts.last);
+            assert_true(all.facts.beyond);
             assert_true(all.facts.hash.low == 0 && all.facts.hash.high == 0);
             free(all.record);
         }
