@@ -367,6 +367,7 @@ static dh_status run_all(run_state *run)
     dh_fault_place("mapped");
     DH_TRY(write_result(run));
     dh_fault_place("written");
+    DH_TRY(dh_comm_agree(run->comm, is_root(run) ? dh_run_checkpoint_is_held(&run->checkpoint) : DH_OK));
     double seconds = 0;
     uint64_t text_bytes = 0;
     uint64_t memory = 0;
@@ -380,7 +381,7 @@ static dh_status run_all(run_state *run)
 static void say_leaving(const run_state *run, dh_status status)
 {
     if (status == DH_AGAIN && run->watch != NULL) {
-        const char *reason = dh_watch_reason(run->watch);
+        const char *reason = dh_watch_reason(run->comm, run->watch);
         dh_say("left%s%s", reason != NULL ? " because of " : " as asked", reason != NULL ? reason : "");
     }
 }

@@ -222,6 +222,16 @@ dh_status dh_run_checkpoint_match(dh_comm *comm, const dh_options *options, cons
     return dh_comm_agree(comm, status);
 }
 
+dh_status dh_run_checkpoint_is_held(const dh_run_checkpoint *checkpoint)
+{
+    return dh_attempt_is_current(checkpoint->folder, checkpoint->attempt.epoch)
+               ? DH_OK
+               : dh_error(DH_LOCKED,
+                          "%s: a later run has taken the checkpoint over (--break-lock, or this one seemed "
+                          "dead): the result is left to it",
+                          checkpoint->folder);
+}
+
 /* ---- leaving ----------------------------------------------------------------------------------------- */
 
 /* "stop" was obeyed: the next run is not to stop for it again. */
@@ -240,8 +250,11 @@ dh_status dh_run_checkpoint_leave(const dh_run_checkpoint *checkpoint, dh_status
                                   bool keep)
 {
     const uint32_t epoch = checkpoint->attempt.epoch;
-    if (!checkpoint->held || !dh_attempt_is_current(checkpoint->folder, epoch)) {
+    if (!checkpoint->held || status == DH_LOCKED) {
         return status;
+    }
+    if (!dh_attempt_is_current(checkpoint->folder, epoch)) {
+        return status == DH_OK ? DH_OK : dh_run_checkpoint_is_held(checkpoint);
     }
     if (status == DH_AGAIN) {
         (void)remove_stop(checkpoint); /* logged */

@@ -32,6 +32,9 @@ dh_status dh_run_checkpoint_match(dh_comm *comm, const dh_options *options, cons
                                   const char *settings_text, dh_watch *watch,
                                   const dh_run_checkpoint *checkpoint);
 
+/* On rank 0: DH_LOCKED (logged) when a later attempt has taken the folder over. */
+dh_status dh_run_checkpoint_is_held(const dh_run_checkpoint *checkpoint);
+
 /* On rank 0, when the run ends with status: leaves the folder to the next attempt, or removes it when the
  * result is complete (unless keep) or nothing in it is of use. committed: segments that it holds. The status
  * that the run is to end with. */

@@ -149,7 +149,27 @@ void dh_bulk_free(dh_bulk *bulk)
 
 /* ---- the skeleton ------------------------------------------------------------------------------------ */
 
-static dh_status create_categories(dh_h5 *h5, const char *path, const char *const *name, uint64_t count)
+/* What is being created. */
+typedef struct skeleton {
+    dh_h5 *h5;
+    dh_content *content;
+} skeleton;
+
+/* An array that has its content from the start. */
+static dh_status create_full(const skeleton *file, const char *path, const dh_h5_array *array,
+                             const void *data)
+{
+    uint8_t digest[DH_SHA256_SIZE];
+    DH_TRY(dh_h5_array_create(file->h5, path, array));
+    if (array->dims[0] > 0) {
+        DH_TRY(dh_h5_array_write(file->h5, path, array->type, array->text_width, data));
+    }
+    dh_content_whole(array, data, digest);
+    return dh_content_add(file->content, path, array, digest);
+}
+
+static dh_status create_categories(const skeleton *file, const char *path, const char *const *name,
+                                   uint64_t count)
 {
     size_t width = 1;
     for (uint64_t i = 0; i < count; i++) {
@@ -167,15 +187,12 @@ static dh_status create_categories(dh_h5 *h5, const char *path, const char *cons
                                .dims = {count},
                                .description = "names of the codes",
                                .unit = "1"};
-    dh_status status = dh_h5_array_create(h5, path, &array);
-    if (status == DH_OK && count > 0) {
-        status = dh_h5_array_write(h5, path, DH_TEXT, (uint32_t)width, memory);
-    }
+    const dh_status status = create_full(file, path, &array, memory);
     free(memory);
     return status;
 }
 
-static dh_status create_languages(const dh_bulk *bulk, dh_h5 *h5)
+static dh_status create_languages(const dh_bulk *bulk, const skeleton *file)
 {
     void *names_memory = NULL;
     void *text_memory = NULL;
@@ -193,15 +210,16 @@ static dh_status create_languages(const dh_bulk *bulk, dh_h5 *h5)
                 name[used++] = text;
             }
         }
-        status = create_categories(h5, "obs/lang/categories", name, bulk->languages);
+        status = create_categories(file, "obs/lang/categories", name, bulk->languages);
     }
     free(names_memory);
     free(text_memory);
     return status;
 }
 
-static dh_status create_obs(const dh_bulk *bulk, dh_h5 *h5)
+static dh_status create_obs(const dh_bulk *bulk, const skeleton *file)
 {
+    dh_h5 *h5 = file->h5;
     static const char *const engine[] = {"source", "record", "offset", "bytes", "tokens", "lang", "status"};
     const char *column[DH_SCHEMA_COLUMNS_MAX + 8];
     size_t count = 0;
@@ -220,29 +238,31 @@ static dh_status create_obs(const dh_bulk *bulk, dh_h5 *h5)
         "language, ISO 639 code: of the record, of --lang, or by the function words; und: not known", "1"));
     DH_TRY(dh_h5_categorical(
         h5, "obs/status", "ok; repaired: ill-formed UTF-8 or lone surrogates became U+FFFD; no-tokens", "1"));
-    DH_TRY(create_languages(bulk, h5));
-    return create_categories(h5, "obs/status/categories", dh_document_status_name, DH_DOCUMENT_STATUS_COUNT);
+    DH_TRY(create_languages(bulk, file));
+    return create_categories(file, "obs/status/categories", dh_document_status_name,
+                             DH_DOCUMENT_STATUS_COUNT);
 }
 
 /* AnnData needs var, the variables of X; without a job that fills X it is empty. */
-static dh_status create_var(dh_h5 *h5)
+static dh_status create_var(const skeleton *file)
 {
-    DH_TRY(dh_h5_dataframe(h5, "var", NULL, 0));
+    DH_TRY(dh_h5_dataframe(file->h5, "var", NULL, 0));
     const dh_h5_array index = {.type = DH_TEXT,
                                .text_width = 1,
                                .dim_count = 1,
                                .dims = {0},
                                .description = "no job of this result has variables",
                                .unit = "1"};
-    return dh_h5_array_create(h5, "var/_index", &index);
+    return create_full(file, "var/_index", &index, "");
 }
 
-static dh_status create_groups(const dh_bulk *bulk, dh_h5 *h5)
+static dh_status create_groups(const dh_bulk *bulk, const skeleton *file)
 {
+    dh_h5 *h5 = file->h5;
     static const char *const dict[] = {"obsm", "varm", "obsp", "varp", "layers", "uns", "uns/dhatu"};
     DH_TRY(dh_h5_group(h5, "/", "anndata", "0.1.0"));
-    DH_TRY(create_obs(bulk, h5));
-    DH_TRY(create_var(h5));
+    DH_TRY(create_obs(bulk, file));
+    DH_TRY(create_var(file));
     for (size_t i = 0; i < sizeof dict / sizeof *dict; i++) {
         DH_TRY(dh_h5_group(h5, dict[i], "dict", "0.1.0"));
     }
@@ -279,15 +299,15 @@ static dh_status find_offsets(dh_bulk *bulk, const char *path)
     return status == DH_OK ? closed : status;
 }
 
-dh_status dh_bulk_create(dh_bulk *bulk, const char *path)
+dh_status dh_bulk_create(dh_bulk *bulk, const char *path, dh_content *content)
 {
-    dh_h5 *h5 = NULL;
-    DH_TRY(dh_h5_create(path, &h5));
-    dh_status status = create_groups(bulk, h5);
+    skeleton file = {.content = content};
+    DH_TRY(dh_h5_create(path, &file.h5));
+    dh_status status = create_groups(bulk, &file);
     if (status == DH_OK) {
-        status = create_datasets(bulk, h5);
+        status = create_datasets(bulk, file.h5);
     }
-    const dh_status closed = dh_h5_close(h5);
+    const dh_status closed = dh_h5_close(file.h5);
     DH_TRY(status);
     DH_TRY(closed);
     return find_offsets(bulk, path);

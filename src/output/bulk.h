@@ -3,7 +3,7 @@
 #ifndef DH_OUTPUT_BULK_H
 #define DH_OUTPUT_BULK_H
 
-#include "output/h5_file.h"
+#include "output/content.h"
 #include "run/ids.h"
 #include "run/rows.h"
 
@@ -59,8 +59,8 @@ typedef struct dh_bulk_shape {
 dh_status dh_bulk_list(dh_bulk *bulk, const dh_settings *settings, const dh_bulk_shape *shape);
 void dh_bulk_free(dh_bulk *bulk);
 
-/* Creates the file with the AnnData skeleton and all bulk datasets, closes it, and sets their offsets.
- * On rank 0. */
-dh_status dh_bulk_create(dh_bulk *bulk, const char *path);
+/* Creates the file with the AnnData skeleton and all bulk datasets, closes it, and sets their offsets. What
+ * it fills itself (categories) goes into content. On rank 0. */
+dh_status dh_bulk_create(dh_bulk *bulk, const char *path, dh_content *content);
 
 #endif

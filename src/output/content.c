@@ -104,32 +104,35 @@ typedef struct file_digest {
     dh_buffer block;
 } file_digest;
 
-static dh_status digest_array(file_digest *context, const char *path, const dh_h5_array *array,
+static dh_status digest_array(dh_h5 *h5, const char *path, const dh_h5_array *array, dh_buffer *scratch,
                               uint8_t digest[DH_SHA256_SIZE])
 {
     const uint64_t row_size = dh_h5_row_size(array);
-    context->block.size = 0;
-    DH_TRY(dh_buffer_reserve(&context->block, DH_BLOCK_ROWS * row_size));
+    scratch->size = 0;
+    DH_TRY(dh_buffer_reserve(scratch, DH_BLOCK_ROWS * row_size));
     dh_sha256 sha;
     dh_sha256_begin(&sha);
     for (uint64_t row = 0; row < array->dims[0]; row += DH_BLOCK_ROWS) {
         const uint64_t left = array->dims[0] - row;
         const uint64_t rows = left < DH_BLOCK_ROWS ? left : DH_BLOCK_ROWS;
-        DH_TRY(dh_h5_array_read(context->h5, path, row, rows, context->block.data));
+        DH_TRY(dh_h5_array_read(h5, path, row, rows, scratch->data));
         uint8_t block[DH_SHA256_SIZE];
-        dh_content_block(context->block.data, rows * row_size, block);
+        dh_content_block(scratch->data, rows * row_size, block);
         dh_sha256_update(&sha, block, sizeof block);
     }
     dh_sha256_end(&sha, digest);
     return DH_OK;
 }
 
-static dh_status digest_text(file_digest *context, const char *path, dh_h5_array *array,
-                             uint8_t digest[DH_SHA256_SIZE])
+dh_status dh_content_of_dataset(dh_h5 *h5, const char *path, const dh_h5_array *array, dh_buffer *scratch,
+                                uint8_t digest[DH_SHA256_SIZE])
 {
-    context->block.size = 0;
-    DH_TRY(dh_h5_text_read(context->h5, path, &context->block));
-    dh_content_whole(array, context->block.data, digest);
+    if (array->dim_count > 0) {
+        return digest_array(h5, path, array, scratch, digest);
+    }
+    scratch->size = 0;
+    DH_TRY(dh_h5_text_read(h5, path, scratch));
+    dh_content_whole(array, scratch->data, digest);
     return DH_OK;
 }
 
@@ -142,8 +145,7 @@ static dh_status digest_dataset(void *memory, const char *path)
     dh_h5_array array;
     uint8_t digest[DH_SHA256_SIZE];
     DH_TRY(dh_h5_array_describe(context->h5, path, &array));
-    DH_TRY(array.dim_count > 0 ? digest_array(context, path, &array, digest)
-                               : digest_text(context, path, &array, digest));
+    DH_TRY(dh_content_of_dataset(context->h5, path, &array, &context->block, digest));
     return dh_content_add(&context->content, path, &array, digest);
 }
 

@@ -35,6 +35,10 @@ void dh_content_whole(const dh_h5_array *array, const void *data, uint8_t digest
 /* The digest of all, hexadecimal with a NUL. Sorts the entries. */
 void dh_content_finish(dh_content *content, char hex[2 * DH_SHA256_SIZE + 1]);
 
+/* Reads a dataset, whose shape is array, and computes its digest. scratch is for reuse. */
+dh_status dh_content_of_dataset(dh_h5 *h5, const char *path, const dh_h5_array *array, dh_buffer *scratch,
+                                uint8_t digest[DH_SHA256_SIZE]);
+
 /* Reads a whole result and computes its content digest. */
 dh_status dh_content_of_file(dh_h5 *h5, char hex[2 * DH_SHA256_SIZE + 1]);
 

@@ -120,23 +120,6 @@ static dh_status put_all(finish_state *finisher, const dh_writer *writer)
     return emit_jobs(finisher, writer->settings);
 }
 
-/* Categories are written when the file is created; their digests are taken from the file. */
-static dh_status add_missing(finish_state *finisher, const char *path)
-{
-    dh_h5_array array;
-    dh_buffer data = {0};
-    uint8_t digest[DH_SHA256_SIZE];
-    DH_TRY(dh_h5_array_describe(finisher->h5, path, &array));
-    DH_TRY(dh_buffer_reserve(&data, array.dims[0] * dh_h5_row_size(&array) + 1));
-    dh_status status = dh_h5_array_read(finisher->h5, path, 0, array.dims[0], data.data);
-    if (status == DH_OK) {
-        dh_content_whole(&array, data.data, digest);
-        status = dh_content_add(finisher->content, path, &array, digest);
-    }
-    dh_buffer_free(&data);
-    return status;
-}
-
 dh_status dh_writer_finish(dh_writer *writer, char content[2 * DH_SHA256_SIZE + 1])
 {
     finish_state finisher = {
@@ -145,10 +128,6 @@ dh_status dh_writer_finish(dh_writer *writer, char content[2 * DH_SHA256_SIZE + 
     };
     DH_TRY(dh_h5_open(writer->options->partial, true, &finisher.h5));
     dh_status status = put_all(&finisher, writer);
-    static const char *const small[] = {"obs/lang/categories", "obs/status/categories", "var/_index"};
-    for (size_t i = 0; i < sizeof small / sizeof *small && status == DH_OK; i++) {
-        status = add_missing(&finisher, small[i]);
-    }
     if (status == DH_OK) {
         dh_content_finish(&writer->content, content);
         status = dh_h5_text(finisher.h5, DH_CONTENT_PATH, content, strlen(content),

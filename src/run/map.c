@@ -53,6 +53,13 @@ static void show_progress(map_state *mapper, uint64_t documents, uint64_t bytes)
                     now_bytes > 0 ? left_bytes / now_bytes * seconds : 0.0);
 }
 
+static dh_status too_many_bad(const map_state *mapper, uint64_t bad)
+{
+    return dh_error(DH_BAD_DATA,
+                    "%" PRIu64 " bad records are more than the %" PRIu64 " allowed (--max-bad, --strict)",
+                    bad, mapper->options->bad_max);
+}
+
 /* Tells the counters what is new. */
 static dh_status tell(map_state *mapper)
 {
@@ -75,11 +82,7 @@ static dh_status tell(map_state *mapper)
     if (bad > mapper->options->bad_max) {
         uint64_t stopped = 0; /* of several ranks that find it, one says it */
         DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_STOP, 1, &stopped));
-        return stopped > 0 ? DH_AGAIN
-                           : dh_error(DH_BAD_DATA,
-                                      "%" PRIu64 " bad records are more than the %" PRIu64 " allowed "
-                                      "(--max-bad, --strict)",
-                                      bad, mapper->options->bad_max);
+        return stopped > 0 ? DH_AGAIN : too_many_bad(mapper, bad);
     }
     show_progress(mapper, documents, bytes);
     return DH_OK;
@@ -92,11 +95,14 @@ static dh_status tell_recovered(map_state *mapper)
     const uint64_t value[] = {recovery->documents, recovery->text_bytes, recovery->file_bytes, recovery->bad};
     static const int counter[] = {DH_COUNTER_DOCUMENTS, DH_COUNTER_BYTES, DH_COUNTER_DONE_BYTES,
                                   DH_COUNTER_BAD};
-    for (size_t i = 0; i < sizeof counter / sizeof *counter && dh_comm_rank(mapper->comm) == 0; i++) {
+    if (dh_comm_rank(mapper->comm) != 0) {
+        return DH_OK;
+    }
+    for (size_t i = 0; i < sizeof counter / sizeof *counter; i++) {
         uint64_t before = 0;
         DH_TRY(dh_counters_add(mapper->counters, counter[i], value[i], &before));
     }
-    return dh_comm_barrier(mapper->comm);
+    return recovery->bad > mapper->options->bad_max ? too_many_bad(mapper, recovery->bad) : DH_OK;
 }
 
 /* The first bad records are worth a word at once when they may end the run. */
@@ -316,7 +322,7 @@ dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings
     mapper.last_progress = mapper.start;
     mapper.last_commit = mapper.start;
     *out = (dh_map_result){0};
-    dh_status status = tell_recovered(&mapper);
+    dh_status status = dh_comm_agree(comm, tell_recovered(&mapper));
     if (status == DH_OK) {
         status = map_locally(&mapper, settings);
     }

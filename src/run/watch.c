@@ -15,6 +15,23 @@ static const double look_every = 0.05;
 static const double fence_every = 1.0;
 static const double stop_every = 2.0;
 
+/* Why the run is left; of several the last one is told. */
+typedef enum watch_reason {
+    REASON_NONE = 0,
+    REASON_MAX_TIME,
+    REASON_STOP,
+    REASON_USR2,
+    REASON_USR1,
+    REASON_TERM,
+    REASON_COUNT
+} watch_reason;
+
+static const char *const reason_name[REASON_COUNT] = {
+    [REASON_MAX_TIME] = "--max-time", [REASON_STOP] = "the file \"stop\" in the checkpoint folder",
+    [REASON_USR2] = "SIGUSR2",        [REASON_USR1] = "SIGUSR1",
+    [REASON_TERM] = "SIGTERM",
+};
+
 struct dh_watch {
     dh_counters *counters;
     dh_watch_options options;
@@ -23,7 +40,7 @@ struct dh_watch {
     double leave_at; /* when to leave although a segment is under way; 0: not leaving */
     bool failed;     /* some rank has */
     bool locked;
-    const char *reason;
+    watch_reason reason; /* that this rank knows */
 };
 
 /* What a signal handler may change. */
@@ -101,45 +118,35 @@ static bool is_raised(const dh_watch *watch, int counter)
 }
 
 /* This rank knows a reason to leave: the others are told. */
-static void leave(dh_watch *watch, const char *reason, bool now)
+static void leave(dh_watch *watch, watch_reason reason)
 {
-    if (watch->reason == NULL) {
-        watch->reason = reason;
+    if (watch->reason == REASON_NONE) {
         raise_counter(watch, DH_COUNTER_LEAVE);
     }
-    if (now) {
+    watch->reason = reason > watch->reason ? reason : watch->reason;
+    if (reason == REASON_TERM) {
         raise_counter(watch, DH_COUNTER_LEAVE_NOW);
     }
 }
 
 static void look_at_signals(dh_watch *watch)
 {
-    switch (signal_seen) {
-    case SIGTERM:
-        signal_seen = 0;
-        leave(watch, "SIGTERM", true);
-        break;
-    case SIGUSR1:
-        signal_seen = 0;
-        leave(watch, "SIGUSR1", false);
-        break;
-    case SIGUSR2:
-        signal_seen = 0;
-        leave(watch, "SIGUSR2", false);
-        break;
-    default:
-        break;
+    const int number = signal_seen;
+    if (number == 0) {
+        return;
     }
+    signal_seen = 0;
+    leave(watch, number == SIGTERM ? REASON_TERM : (number == SIGUSR1 ? REASON_USR1 : REASON_USR2));
 }
 
 static void look_at_time(dh_watch *watch, double now)
 {
     const dh_watch_options *options = &watch->options;
-    if (options->max_seconds > 0 && watch->reason == NULL) {
+    if (options->max_seconds > 0 && watch->reason == REASON_NONE) {
         const double reserve = options->grace_seconds < options->max_seconds / 2 ? options->grace_seconds
                                                                                  : options->max_seconds / 2;
         if (now - options->start >= options->max_seconds - reserve) {
-            leave(watch, "--max-time", false);
+            leave(watch, REASON_MAX_TIME);
         }
     }
 }
@@ -149,7 +156,7 @@ static dh_status look_at_files(dh_watch *watch, double now)
     if (now - watch->last_stop >= stop_every) {
         watch->last_stop = now;
         if (dh_file_exists((const char *)watch->stop_path.data)) {
-            leave(watch, "the file \"stop\" in the checkpoint folder", false);
+            leave(watch, REASON_STOP);
         }
     }
     if (watch->locked) {
@@ -201,7 +208,7 @@ dh_status dh_watch_may_write(void *context)
 
 bool dh_watch_is_leaving(const dh_watch *watch)
 {
-    return watch->failed || watch->leave_at > 0 || watch->reason != NULL;
+    return watch->failed || watch->leave_at > 0 || watch->reason != REASON_NONE;
 }
 
 void dh_watch_fail(dh_watch *watch)
@@ -210,7 +217,8 @@ void dh_watch_fail(dh_watch *watch)
     raise_counter(watch, DH_COUNTER_STOP);
 }
 
-const char *dh_watch_reason(const dh_watch *watch)
+const char *dh_watch_reason(dh_comm *comm, const dh_watch *watch)
 {
-    return watch->reason;
+    uint64_t reason = (uint64_t)watch->reason;
+    return dh_comm_max(comm, &reason, 1) == DH_OK && reason < REASON_COUNT ? reason_name[reason] : NULL;
 }

@@ -39,7 +39,7 @@ bool dh_watch_is_leaving(const dh_watch *watch);
 /* Makes all ranks stop, because this one failed. */
 void dh_watch_fail(dh_watch *watch);
 
-/* For the message: "SIGUSR1", "the file stop", ... NULL: not leaving, or another rank knows why. */
-const char *dh_watch_reason(const dh_watch *watch);
+/* For the message: "SIGUSR1", "the file stop", ... NULL: no rank knows of a reason. COLLECTIVE. */
+const char *dh_watch_reason(dh_comm *comm, const dh_watch *watch);
 
 #endif

@@ -8,6 +8,7 @@ files are checked in the same way."""
 import bz2
 import concurrent.futures
 import csv
+import glob
 import gzip
 import json
 import lzma

@@ -2,6 +2,7 @@
 hang, and leaves neither half a result nor the old one damaged."""
 
 import contextlib
+import glob
 import gzip
 import os
 import re
@@ -19,10 +20,6 @@ NOBODY = 65534
 JOBS = ("-j", "profile,digest")
 
 
-def listing(folder):
-    return sorted(os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names)
-
-
 def failed_well(checks, label, outcome, code, words=(), most=None):
     """The exit code, a message with all the words, at most so many errors, and no crash behind it."""
     if not checks.ended(outcome, code, label):
@@ -37,6 +34,21 @@ def failed_well(checks, label, outcome, code, words=(), most=None):
     checks.that(not re.search(r"Segmentation fault|\*\*\* Process received signal", outcome.err), f"{label}: crashed", outcome)
     checks.that(outcome.seconds < HANG, f"{label}: took {outcome.seconds:.0f} s", outcome)
     return good
+
+
+def check_kept(checks, label, outcome, output, checkpoint=None):
+    """A run that failed leaves a checkpoint where segments are done, and nothing else."""
+    checkpoint = checkpoint or output + ".ckpt"
+    said = re.search(r"(\d+) segments are done and kept in", outcome.err)
+    names = os.listdir(checkpoint) if os.path.isdir(checkpoint) else []
+    ours = [name for name in names if re.match("attempt|journal|spill|manifest", name)]
+    if said:
+        checks.that(any(name.startswith("journal-") for name in names), f"{label}: the checkpoint is lost", outcome)
+        checks.that(int(said.group(1)) > 0, f"{label}: keeps nothing", outcome)
+    else:
+        checks.equal(ours, [], f"{label}: left in the checkpoint", outcome)
+    beside = [name for name in os.listdir(os.path.dirname(output)) if name.startswith(os.path.basename(output))]
+    checks.that(not [name for name in beside if ".partial" in name or ".tmp" in name], f"{label}: left {beside}", outcome)
 
 
 # ---- the command line ------------------------------------------------------------------------------------------
@@ -81,7 +93,7 @@ def check_usage(checks, work):
     for arguments, code, word in (cases[0], cases[2], cases[14], cases[16], cases[17], cases[18]):
         label = "3 ranks: dhatu " + " ".join(arguments).replace(work, "")
         failed_well(checks, label, support.run(arguments, 3, limit=HANG, cwd=work), code, [re.escape(word)], 3)
-    checks.that(listing(f"{work}/empty") == [] and listing(f"{work}/in") == ["a.jsonl"], "usage errors leave files")
+    checks.that(support.listing(f"{work}/empty") == [] and support.listing(f"{work}/in") == ["a.jsonl"], "usage errors leave files")
 
 
 def check_existing(checks, work):
@@ -100,8 +112,8 @@ def check_existing(checks, work):
         fresh = f"{work}/fresh{ranks}.h5"
         checks.ended(support.run(["run", *JOBS, "-o", fresh, second]), 0, "a fresh run")
         checks.equal(support.sha256(output), support.sha256(fresh), "--force gives another result than a fresh run")
-        checks.that(not [n for n in listing(work) if ".partial" in n or ".ckpt" in n or ".tmp" in n],
-                    f"leftovers: {listing(work)}")
+        checks.that(not [n for n in support.listing(work) if ".partial" in n or ".ckpt" in n or ".tmp" in n],
+                    f"leftovers: {support.listing(work)}")
 
 
 def check_bad_limits(checks, work):
@@ -113,6 +125,8 @@ def check_bad_limits(checks, work):
     total = 7
     good = f"{work}/good"
     support.write(f"{good}/a.jsonl", b"".join(lines))
+    checks.ended(support.run(["run", "-o", f"{work}/all.h5", "--segment-size", "64K", f"{work}/bad"]), 0, "a run without a limit")
+    wanted = support.prints(f"{work}/all.h5")
     for ranks in (0, 3):
         for options, folder, code in ((("--strict",), "bad", 65), (("--max-bad", str(total - 1)), "bad", 65),
                                       (("--max-bad", str(total)), "bad", 0), (("--strict",), "good", 0)):
@@ -125,7 +139,11 @@ def check_bad_limits(checks, work):
                 checks.that(os.path.exists(output), f"{label}: no result")
             elif failed_well(checks, label, outcome, code, ["--max-bad"], 1):
                 checks.that(re.search(r"[0-9z]\.jsonl", outcome.err), f"{label}: no bad record is named", outcome)
-                checks.equal([n for n in listing(work) if n.startswith("limit.h5")], [], f"{label}: left files")
+                check_kept(checks, label, outcome, output)
+                again = support.run(["run", "-o", output, "--segment-size", "64K", "--max-bad", str(total), f"{work}/{folder}"],
+                                    3 - ranks, limit=HANG)
+                checks.ended(again, 0, f"{label}: the same with a higher limit")
+                checks.equal(support.prints(output), wanted, f"{label}: with a higher limit")
             for name in [n for n in os.listdir(work) if n.startswith("limit.h5")]:
                 path = f"{work}/{name}"
                 shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
@@ -187,25 +205,32 @@ def check_spills(checks, work):
     source = f"{work}/spill-in"
     for i in range(16):
         support.write(f"{source}/{i:02d}.jsonl", support.records(i, 300))
+    run = ["run", *JOBS, "--segment-size", "64K"]
+    checks.ended(support.run([*run, "-o", f"{work}/good.h5", source]), 0, "a run that can write")
     for ranks, bad in ((0, 0), (4, 0), (4, 2)):
-        for kind in ("full", "folder"):
+        for kind, fault, reason in (("full", "call=write,error=ENOSPC,persist", r"writing \d+ bytes.*No space left"),
+                                    ("closed", "call=open,error=EACCES", "cannot create.*ermission")):
             label = f"the spill of rank {bad} of {ranks}, {kind}"
             output = f"{work}/spill.h5"
             ckpt = f"{work}/ckpt-{ranks}-{bad}-{kind}"
             os.makedirs(ckpt)
-            if kind == "full":
-                os.symlink("/dev/full", f"{ckpt}/spill-{bad:06d}")
-            else:
-                os.makedirs(f"{ckpt}/spill-{bad:06d}")
-            outcome = support.run(["run", *JOBS, "-o", output, "-c", ckpt, "--segment-size", "64K", source], ranks,
-                                  limit=HANG)
-            words = [r"spill-0*%d\b" % bad, r"writing \d+ bytes|cannot create"]
+            arguments = [*run, "-o", output, "-c", ckpt, source]
+            outcome = support.run(arguments, ranks, limit=HANG, env={"DHATU_FAULT": f"{fault},path=/spill-0,rank={bad}"})
+            words = [r"spill-000001-%06d\b" % bad, reason]
             if ranks:
                 words.append(rf"\[rank {bad}\]")
             failed_well(checks, label, outcome, 74, words, 1)
             checks.that(not os.path.exists(output), f"{label}: left a result")
-            checks.that(not os.path.exists(output + ".partial"), f"{label}: left a partial result")
-            checks.that(not any(os.path.isfile(f"{ckpt}/{n}") for n in os.listdir(ckpt)), f"{label}: left spills")
+            check_kept(checks, label, outcome, output, ckpt)
+            goes_on(checks, label, arguments, 0 if ranks else 3, output, support.prints(f"{work}/good.h5"))
+            for name in [n for n in os.listdir(work) if n.startswith("spill.h5")]:
+                os.unlink(f"{work}/{name}")
+
+
+def goes_on(checks, label, arguments, ranks, output, wanted):
+    again = support.run(arguments, ranks)
+    if checks.ended(again, 0, f"{label}: the next run"):
+        checks.equal(support.prints(output), wanted, f"{label}: the next run's result", again)
 
 
 def make_long_corpus(work, name, links):
@@ -235,16 +260,19 @@ def spilled(folder):
 
 
 def check_kills(checks, work):
-    corpus = make_long_corpus(work, "long", 120)
-    fresh = f"{work}/fresh.h5"
-    checks.ended(support.run(["run", *JOBS, "-o", fresh, f"{work}/one.jsonl"]), 0, "a fresh run")
+    corpus = make_long_corpus(work, "long", 80)
+    few = f"{corpus}/000?.jsonl"
+    fresh = {}
+    for name, inputs, options in (("map", corpus, []), ("write", few, ["--deflate", "9"])):
+        checks.ended(support.run(["run", *JOBS, *options, "-o", f"{work}/{name}.h5", inputs]), 0, "a fresh run")
+        fresh[name] = support.prints(f"{work}/{name}.h5")
     for victim, phase in ((1, "map"), (0, "map"), (1, "write"), (None, "map")):
         output = f"{work}/killed-{victim}-{phase}.h5"
         options = ["--deflate", "9"] if phase == "write" else []
         label = f"kill -9 of rank {victim} in {phase}" if victim is not None else "SIGTERM to mpirun in map"
-        inputs = [corpus] if phase == "map" else [f"{corpus}/00[0-2]?.jsonl"]
-        process = support.start(["run", *JOBS, "-o", output, *options, *inputs], 2)
-        there = (lambda: spilled(output + ".ckpt")) if phase == "map" else (lambda: os.path.exists(output + ".partial"))
+        arguments = ["run", *JOBS, "-o", output, "--commit-interval", "1", *options, corpus if phase == "map" else few]
+        process = support.start(arguments, 2)
+        there = (lambda: committed(output + ".ckpt")) if phase == "map" else (lambda: glob.glob(output + ".partial-*"))
         started = wait_for(lambda: there() or process.poll() is not None)
         pids = support.ranks_of(process.pid)
         if process.poll() is not None or len(pids) != 2 or not started:
@@ -260,35 +288,47 @@ def check_kills(checks, work):
         if not checks.that(not outcome.timed_out, f"{label}: mpirun goes on", outcome):
             continue
         checks.that(outcome.code != 0, f"{label}: exit code 0", outcome)
-        checks.that(not os.path.exists(output), f"{label}: there is a result")
+        if os.path.exists(output):
+            checks.equal(support.prints(output), fresh[phase], f"{label}: there is a wrong result")
+            checks.note(f"{label}: the run was over before it died")
+            continue
         gone = wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 5)
         checks.that(gone, f"{label}: ranks live on")
         checks.that(not os.path.exists(output), f"{label}: a result appears later")
-        again = support.run(["run", *JOBS, "-o", output, f"{work}/one.jsonl"])
-        checks.ended(again, 0, f"{label}: the next run")
+        goes_on(checks, label, arguments, 0, output, fresh[phase])
         if os.path.exists(output):
-            checks.equal(support.sha256(output), support.sha256(fresh), f"{label}: the next run's result")
+            checks.that(support.run_report(output)["recovered"]["segments"] > 0, f"{label}: nothing was recovered")
         name = os.path.basename(output)
-        left = [n for n in listing(work) if n.startswith(name) and (".partial" in n or ".ckpt/" in n)] + \
-            [n for n in os.listdir(work) if n == name + ".ckpt"]
+        left = [n for n in os.listdir(work) if n.startswith(name) and (".partial" in n or ".ckpt" in n)]
         checks.equal(left, [], f"{label}: left behind by the next run")
 
 
+def committed(folder):
+    with contextlib.suppress(OSError):
+        return any(n.startswith("journal-") and os.path.getsize(f"{folder}/{n}") > 0 for n in os.listdir(folder))
+    return False
+
+
 def check_vanished(checks, work):
-    """A source that was there for the plan and is not there to be read."""
+    """A source that was there for the plan and is not there to be read. When it is there again, the run goes on."""
     for ranks in (0, 2):
         corpus = make_long_corpus(work, f"vanish{ranks}", 80)
         output = f"{work}/vanish{ranks}.h5"
         label = f"a source that vanishes, {ranks} ranks"
         process = support.start(["run", *JOBS, "-o", output, corpus], ranks)
         wait_for(lambda: spilled(output + ".ckpt") or process.poll() is not None)
-        os.unlink(f"{corpus}/0079.jsonl")
+        os.rename(f"{corpus}/0079.jsonl", f"{work}/away{ranks}")
         outcome = support.finish(process, HANG)
         if outcome.code == 0:
             checks.note(f"{label}: the run was too fast")
             continue
         failed_well(checks, label, outcome, 74, ["0079.jsonl"], 1)
-        checks.equal([n for n in listing(work) if n.startswith(f"vanish{ranks}.h5")], [], f"{label}: left files")
+        checks.that(not os.path.exists(output), f"{label}: left a result")
+        check_kept(checks, label, outcome, output)
+        os.rename(f"{work}/away{ranks}", f"{corpus}/0079.jsonl")
+        again = support.run(["run", *JOBS, "-o", output, corpus], 2 - ranks)
+        if checks.ended(again, 0, f"{label}: the next run"):
+            checks.that(support.run_report(output)["recovered"]["segments"] > 0, f"{label}: nothing was recovered")
 
 
 def check_shrunk(checks, work):
@@ -310,7 +350,7 @@ def check_shrunk(checks, work):
 def check_file_limit(checks, work):
     """RLIMIT_FSIZE: the signal must not kill without a word."""
     source = support.write(f"{work}/limited.jsonl", support.records(5, 2000))
-    size = None
+    size, wanted = None, None
     for label, part in (("no limit", None), ("of the spill", 0.02), ("of the result", 0.97)):
         output = f"{work}/limited.h5"
         limit = None if part is None else int(size * part)
@@ -322,56 +362,32 @@ def check_file_limit(checks, work):
         outcome = support.run(["run", *JOBS, "-o", output, source], limit=HANG, preexec_fn=lower)
         if part is None:
             checks.ended(outcome, 0, label)
-            size = os.path.getsize(output)
-            for name in listing(work):
+            size, wanted = os.path.getsize(output), support.prints(output)
+            for name in support.listing(work):
                 if name.startswith("limited.h5"):
                     os.unlink(f"{work}/{name}")
             continue
         label = f"a limit on the size of files met {label}"
         failed_well(checks, label, outcome, 74, ["limited.h5"], 1)
-        left = [n for n in listing(work) if n.startswith("limited.h5")]
-        checks.equal(left, [], f"{label}: left files")
-        for name in left:
-            os.unlink(f"{work}/{name}")
+        check_kept(checks, label, outcome, output)
+        goes_on(checks, label, ["run", *JOBS, "-o", output, source], 2, output, wanted)
+        for name in os.listdir(work):
+            if name.startswith("limited.h5"):
+                os.unlink(f"{work}/{name}")
 
 
 # ---- full disks -------------------------------------------------------------------------------------------------
 
 
-class Disk:
-    """A small tmpfs in a name space of mounts of our own."""
-
-    def __init__(self, work):
-        self.path = f"{work}/disk"
-        os.makedirs(self.path)
-        self.mounted = False
-
-    def resize(self, size, options=""):
-        size = (size + 4095) // 4096 * 4096
-        kind = f"remount,size={size}{options}" if self.mounted else f"size={size}{options}"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", kind, "tmpfs", self.path], check=True)
-        self.mounted = True
-
-    def empty(self, size):
-        if self.mounted:
-            subprocess.run(["umount", self.path], check=True)
-            self.mounted = False
-        self.resize(size)
-
-    def close(self):
-        if self.mounted:
-            subprocess.run(["umount", "-l", self.path], check=False)
-
-
 def full(checks, label, disk, arguments, ranks, wanted, output, old=None):
-    """A run on a disk that may be too small: 74 with nothing left behind, or a whole result."""
+    """A run on a disk that may be too small: 74 with nothing but the checkpoint left behind, or a whole result."""
     outcome = support.run(arguments, ranks, limit=HANG)
     if outcome.code == 0 and not outcome.timed_out:
         checks.equal(support.sha256(output), wanted, f"{label}: the result differs")
         return 0
     if checks.ended(outcome, 74, label):
         failed_well(checks, label, outcome, 74, [re.escape(disk.path), r"\d+ bytes|HDF5", "No space left"])
-    left = listing(disk.path)
+    left = [n for n in support.listing(disk.path) if "ckpt/" not in n]
     kept = [os.path.relpath(output + suffix, disk.path) for suffix in ("", ".run.json", ".quarantine.jsonl")] if old else []
     checks.equal([n for n in left if n not in kept], [], f"{label}: left on the disk", outcome)
     if old and output.startswith(disk.path):
@@ -382,7 +398,7 @@ def full(checks, label, disk, arguments, ranks, wanted, output, old=None):
 def check_disks(checks, work):
     lines = support.records(6, 1500).splitlines(keepends=True)
     source = support.write(f"{work}/disk-in/a.jsonl", b"".join(line + b"{bad\n" * (i % 3 == 0) for i, line in enumerate(lines)))
-    disk = Disk(work)
+    disk = support.Disk(work)
     try:
         for deflate in ("0", "3"):
             good = f"{work}/good{deflate}.h5"
@@ -393,7 +409,7 @@ def check_disks(checks, work):
             listed = os.path.getsize(good + ".quarantine.jsonl")
             wanted = support.sha256(good)
             output = f"{disk.path}/out.h5"
-            check_result_disk(checks, disk, [*run, "-c", f"{work}/ckpt", "-o", output, source], output, wanted, size, listed,
+            check_result_disk(checks, disk, [*run, "-c", f"{work}/ckpt{deflate}", "-o", output, source], output, wanted, size, listed,
                               deflate)
             check_old_result(checks, disk, run, work, source, output, wanted, size, spill)
             if deflate == "0":
@@ -427,10 +443,10 @@ def check_old_result(checks, disk, run, work, source, output, wanted, size, spil
         disk.empty(64 << 20)
         checks.ended(support.run([*run, "-o", output, older]), 0, "an old result")
         old = support.sha256(output)
-        used = sum(os.path.getsize(f"{disk.path}/{n}") + 4096 for n in listing(disk.path))
+        used = sum(os.path.getsize(f"{disk.path}/{n}") + 4096 for n in support.listing(disk.path))
         disk.resize(used + (spill // 2 if beside else size // 2))
         label = f"an old result on a full disk, {ranks} ranks, spills {'beside' if beside else 'elsewhere'}"
-        where = [] if beside else ["-c", f"{work}/ckpt"]
+        where = [] if beside else ["-c", f"{work}/ckpt-old-{run[4]}-{ranks}"]  # of this deflate alone
         code = full(checks, label, disk, [*run, *where, "--force", "-o", output, source], ranks, wanted, output, old)
         checks.equal(code, 74, label)
 
@@ -459,10 +475,8 @@ def check_spill_disk(checks, disk, run, work, source, wanted, spill):
 
 def run_disks(checks):
     """Mounts need a name space; a user's own will do, where the system allows one."""
-    command = ["unshare", "-m"] + ([] if os.geteuid() == 0 else ["-r"])
-    probe = "d=$(mktemp -d) && mount -t tmpfs -o size=4096 tmpfs $d; r=$?; umount $d; rmdir $d; exit $r"
-    if shutil.which("unshare") is None or \
-            subprocess.run([*command, "sh", "-c", probe], capture_output=True, check=False).returncode != 0:
+    command = support.mount_command()
+    if command is None:
         return checks.note("full disks are left out: no tmpfs can be mounted")
     done = subprocess.run([*command, sys.executable, "-B", os.path.abspath(__file__), support.program(), "disks"],
                           check=False)

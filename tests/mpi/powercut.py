@@ -37,6 +37,8 @@ POINTS = (("call=place,path=planned", False), ("call=rename,path=manifest", Fals
           ("call=rename,path=/result", True), ("call=place,path=publish", True), ("call=rename,path=quarantine", True),
           ("call=rename,path=/out.h5,at=4", True), ("call=place,path=published", True), ("call=remove,path=/journal-", None),
           ("call=remove,path=/manifest", None), ("call=remove,path=/result", None), ("call=folder,at=3", None))
+# Here the result has its name: the run may say that it is done.
+DONE = ("call=place,path=published", "call=remove,path=/journal-", "call=remove,path=/manifest", "call=remove,path=/result")
 # In CI: those that each say something of their own, and cuts behind the exit codes 0 and 75.
 CHOSEN = ("call=sync,path=/journal-", "call=place,path=mapped", "call=place,path=published", "ended 0", "ended 75")
 
@@ -113,9 +115,12 @@ class Campaign:
 
     def measure(self):
         self.disk.make()
-        outcome = support.run(self.arguments("--keep-checkpoint"), 2, LIMIT)
+        times = []
+        for _ in range(2):
+            outcome = support.run(self.arguments("--keep-checkpoint", "--force", "--fresh"), 2, LIMIT)
+            times.append(outcome.seconds)
         if self.checks.ended(outcome, 0, "undisturbed"):
-            self.wanted, self.seconds = self.read(), outcome.seconds
+            self.wanted, self.seconds = self.read(), min(times)
             self.total = self.status("undisturbed")
             print(f"undisturbed: {self.seconds:.1f} s, {self.total} segments", flush=True)
         return self.wanted is not None
@@ -180,19 +185,30 @@ class Campaign:
         if by_itself:
             self.checks.that(not outcome.timed_out and outcome.code in (0, 75), f"{label}: exit code {outcome.code}", outcome)
             self.missed += not point.startswith("ended")
+            self.cuts -= not point.startswith("ended")
             return outcome, before
         for pid in [process.pid, *support.descendants(process.pid)] if killed else []:
             kills.send(pid, signal.SIGKILL)
-        for pid in stopped:
-            kills.send(pid, signal.SIGCONT)
-        outcome = support.finish(process, LIMIT)
-        self.slowest = max(self.slowest, outcome.seconds)
+        seconds = self.go_on(process, stopped)
+        outcome = support.finish(process, 0.1 if seconds > LIMIT else SOON)
+        self.slowest = max(self.slowest, seconds)
         if not killed:
-            codes = (0, 74) if point == "random" else (74,)  # all may have been done just before
+            codes = (0, 74) if point == "random" or point in DONE else (74,)
             if self.checks.ended(outcome, codes, f"{label}: the run on the file system that went away") and outcome.code == 74:
                 self.checks.that(any(self.disk.path in line for line in outcome.errors()), f"{label}: no error names a path", outcome)
-            self.checks.that(outcome.seconds < SOON, f"{label}: ended after {outcome.seconds:.1f} s only", outcome)
+            self.checks.that(seconds < SOON, f"{label}: ended after {seconds:.1f} s only", outcome)
         return outcome, before
+
+    @staticmethod
+    def go_on(process, stopped):
+        """Until the run ends. Ranks that come to the place later stop there, too."""
+        began = time.monotonic()
+        while process.poll() is None and time.monotonic() < began + LIMIT:
+            for pid in support.ranks_of(process.pid) if stopped else []:
+                if is_stopped(pid):
+                    kills.send(pid, signal.SIGCONT)
+            time.sleep(0.01)
+        return time.monotonic() - began
 
     # ---- behind the cut
 
@@ -257,15 +273,16 @@ def inside(count, seed):
         kills.make_corpus(campaign.corpus)
         try:
             if campaign.measure():
-                while campaign.cuts < count:
+                while campaign.cuts < count and campaign.missed < 10 + count:
                     campaign.strike(count < 20)
+                checks.that(campaign.cuts >= count, f"only {campaign.cuts} cuts came in time")
         finally:
             for pid in kills.processes_of(work):
                 kills.send(pid, signal.SIGCONT)
                 kills.send(pid, signal.SIGKILL)
             campaign.disk.unmount()
     print(f"{campaign.cuts} cuts; exit codes of what was cut: {dict(sorted(campaign.ends.items()))}, the slowest end "
-          f"{campaign.slowest:.1f} s; {campaign.missed} came behind the end; journal entries that were torn: {campaign.torn}, "
+          f"{campaign.slowest:.1f} s; {campaign.missed} more came behind the end; journal entries that were torn: {campaign.torn}, "
           f"segments damaged: {campaign.damaged}; {campaign.lost} next runs found the checkpoint gone")
     checks.exit()
 
