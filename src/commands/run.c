@@ -248,11 +248,14 @@ static dh_status publish(const run_state *run)
     if (status == DH_OK) {
         status = dh_result_publish(&options);
     }
-    if (status != DH_OK) {
-        dh_result_remove_partial(&options);
-    }
     dh_fault_place("published");
     return status;
+}
+
+/* DH_LOCKED on all ranks when a later attempt has taken over. COLLECTIVE. */
+static dh_status agree_to_hold(const run_state *run)
+{
+    return dh_comm_agree(run->comm, is_root(run) ? dh_run_checkpoint_is_held(&run->checkpoint) : DH_OK);
 }
 
 static dh_status report(run_state *run, double *seconds_out, uint64_t *text_out, uint64_t *memory)
@@ -349,6 +352,19 @@ static dh_status prepare(run_state *run)
     return DH_OK;
 }
 
+/* From the partial result, which is whole, to the end. */
+static dh_status complete(run_state *run)
+{
+    double seconds = 0;
+    uint64_t text_bytes = 0;
+    uint64_t memory = 0;
+    DH_TRY(agree_to_hold(run));
+    DH_TRY(report(run, &seconds, &text_bytes, &memory));
+    DH_TRY(dh_comm_agree(run->comm, is_root(run) ? publish(run) : DH_OK));
+    say_end(run, seconds, text_bytes, memory);
+    return DH_OK;
+}
+
 static dh_status run_all(run_state *run)
 {
     if (run->options->argument_count == 0) {
@@ -365,16 +381,15 @@ static dh_status run_all(run_state *run)
     say_start(run);
     DH_TRY(map(run));
     dh_fault_place("mapped");
+    DH_TRY(agree_to_hold(run));
     DH_TRY(write_result(run));
     dh_fault_place("written");
-    DH_TRY(dh_comm_agree(run->comm, is_root(run) ? dh_run_checkpoint_is_held(&run->checkpoint) : DH_OK));
-    double seconds = 0;
-    uint64_t text_bytes = 0;
-    uint64_t memory = 0;
-    DH_TRY(report(run, &seconds, &text_bytes, &memory));
-    DH_TRY(dh_comm_agree(run->comm, is_root(run) ? publish(run) : DH_OK));
-    say_end(run, seconds, text_bytes, memory);
-    return DH_OK;
+    const dh_status status = complete(run);
+    if (status != DH_OK && is_root(run)) {
+        const dh_result_options options = result_options(run);
+        dh_result_remove_partial(&options);
+    }
+    return status;
 }
 
 /* Why a run ends before its result is there, where no error has told it. */
@@ -394,7 +409,8 @@ static dh_status leave(run_state *run, dh_status status)
         status = dh_run_checkpoint_leave(&run->checkpoint, status, run->committed,
                                          dh_options_flag(run->options, DH_OPTION_KEEP_CHECKPOINT));
     }
-    return dh_comm_agree(run->comm, status);
+    DH_TRY(dh_comm_broadcast(run->comm, &status, sizeof status));
+    return status;
 }
 
 static void free_run(run_state *run)

@@ -28,17 +28,21 @@ SOON = 5  # seconds in which a run must end that finds its file system gone
 INSIDE = "inside"  # the argument with which the script calls itself in its own name space of mounts
 
 # Where a rank stops itself (DHATU_FAULT) for the cut. With it: is all of the map phase synced there?
-POINTS = (("call=place,path=planned", False), ("call=rename,path=manifest", False), ("call=sync,path=/attempt-", False),
-          ("call=open,path=/spill-", False), ("call=write,path=/spill-,at=20", False), ("call=sync,path=/spill-", False),
-          ("call=open,path=/journal-", False), ("call=write,path=/journal-", False), ("call=sync,path=/journal-", False),
-          ("call=write,path=/journal-,at=2", False), ("call=sync,path=/journal-,at=2", False),
-          ("call=sync,path=/spill-,at=2", False), ("call=place,path=mapped", True), ("call=reserve", True),
-          ("call=write,path=.partial-,at=3", True), ("call=sync,path=.partial-", True), ("call=place,path=written", True),
-          ("call=rename,path=/result", True), ("call=place,path=publish", True), ("call=rename,path=quarantine", True),
-          ("call=rename,path=/out.h5,at=4", True), ("call=place,path=published", True), ("call=remove,path=/journal-", None),
-          ("call=remove,path=/manifest", None), ("call=remove,path=/result", None), ("call=folder,at=3", None))
+POINTS = (("call=place,path=planned", False), ("call=rename,path=manifest", False),
+          ("call=sync,path=/attempt-", False), ("call=open,path=/spill-", False),
+          ("call=write,path=/spill-,at=20", False), ("call=sync,path=/spill-", False),
+          ("call=open,path=/journal-", False), ("call=write,path=/journal-", False),
+          ("call=sync,path=/journal-", False), ("call=write,path=/journal-,at=2", False),
+          ("call=sync,path=/journal-,at=2", False), ("call=sync,path=/spill-,at=2", False),
+          ("call=place,path=mapped", True), ("call=reserve", True), ("call=write,path=.partial-,at=3", True),
+          ("call=sync,path=.partial-", True), ("call=place,path=written", True), ("call=rename,path=/result", True),
+          ("call=place,path=publish", True), ("call=rename,path=quarantine", True),
+          ("call=rename,path=/out.h5,at=4", True), ("call=place,path=published", True),
+          ("call=remove,path=/journal-", None), ("call=remove,path=/manifest", None),
+          ("call=remove,path=/result", None), ("call=folder,at=3", None))
 # Here the result has its name: the run may say that it is done.
-DONE = ("call=place,path=published", "call=remove,path=/journal-", "call=remove,path=/manifest", "call=remove,path=/result")
+DONE = ("call=place,path=published", "call=remove,path=/journal-", "call=remove,path=/manifest",
+        "call=remove,path=/result", "call=folder,at=3")
 # In CI: those that each say something of their own, and cuts behind the exit codes 0 and 75.
 CHOSEN = ("call=sync,path=/journal-", "call=place,path=mapped", "call=place,path=published", "ended 0", "ended 75")
 
@@ -107,8 +111,8 @@ class Campaign:
         self.queue = []
 
     def arguments(self, *more):
-        return ["run", "-j", "profile,digest", "--commit-interval", "1", "--segment-size", "64K", *more, "-o", self.output,
-                self.corpus]
+        sizes = ["--commit-interval", "1", "--segment-size", "64K"]
+        return ["run", "-j", "profile,digest", *sizes, *more, "-o", self.output, self.corpus]
 
     def read(self):
         return [support.sha256(self.output + suffix) for suffix in ("", ".quarantine.jsonl")]
@@ -183,7 +187,7 @@ class Campaign:
             before = self.status(label)
         self.disk.cut(flags)
         if by_itself:
-            self.checks.that(not outcome.timed_out and outcome.code in (0, 75), f"{label}: exit code {outcome.code}", outcome)
+            self.checks.ended(outcome, (0, 75), label)
             self.missed += not point.startswith("ended")
             self.cuts -= not point.startswith("ended")
             return outcome, before
@@ -194,8 +198,9 @@ class Campaign:
         self.slowest = max(self.slowest, seconds)
         if not killed:
             codes = (0, 74) if point == "random" or point in DONE else (74,)
-            if self.checks.ended(outcome, codes, f"{label}: the run on the file system that went away") and outcome.code == 74:
-                self.checks.that(any(self.disk.path in line for line in outcome.errors()), f"{label}: no error names a path", outcome)
+            if self.checks.ended(outcome, codes, f"{label}: the run that lost its file system") and outcome.code == 74:
+                named = any(self.disk.path in line for line in outcome.errors())
+                self.checks.that(named, f"{label}: no error names a path", outcome)
             self.checks.that(seconds < SOON, f"{label}: ended after {seconds:.1f} s only", outcome)
         return outcome, before
 
@@ -220,7 +225,8 @@ class Campaign:
         done = self.status(label) if not there else None
         if done is not None and before is not None:
             self.checks.that(done >= before, f"{label}: {done} segments are left of {before} committed ones", outcome)
-            self.checks.that(not whole or done == self.total, f"{label}: {done} segments of {self.total} after the map phase", outcome)
+            kept = not whole or done == self.total
+            self.checks.that(kept, f"{label}: {done} segments of {self.total} after the map phase", outcome)
         marked = os.path.exists(self.folder + "/result")
         ranks = self.rng.choice(kills.RANKS)
         again = support.run(self.arguments(), ranks, LIMIT)
@@ -236,7 +242,8 @@ class Campaign:
             self.checks.equal(self.read(), self.wanted, f"{label}: other bytes", again)
         else:
             self.checks.fail(f"{label}: no result", again)
-        left = [n for n in os.listdir(self.disk.path) if n not in ("out.h5", "out.h5.quarantine.jsonl", "out.h5.run.json", "lost+found")]
+        kept = ("out.h5", "out.h5.quarantine.jsonl", "out.h5.run.json", "lost+found")
+        left = [name for name in os.listdir(self.disk.path) if name not in kept]
         self.checks.equal(left, [], f"{label}: left behind", again)
 
     def strike(self, few):
@@ -282,7 +289,7 @@ def inside(count, seed):
                 kills.send(pid, signal.SIGKILL)
             campaign.disk.unmount()
     print(f"{campaign.cuts} cuts; exit codes of what was cut: {dict(sorted(campaign.ends.items()))}, the slowest end "
-          f"{campaign.slowest:.1f} s; {campaign.missed} more came behind the end; journal entries that were torn: {campaign.torn}, "
+          f"{campaign.slowest:.1f} s; {campaign.missed} more came behind the end; torn journal entries: {campaign.torn}, "
           f"segments damaged: {campaign.damaged}; {campaign.lost} next runs found the checkpoint gone")
     checks.exit()
 
@@ -303,8 +310,8 @@ def main():
     if subprocess.run(["unshare", "-m", "sh", "-c", probe], capture_output=True, check=False).returncode != 0:
         support.skip("no ext4 in a file can be mounted (loop)")
     print(f"{count} cuts, seed {seed}", flush=True)
-    done = subprocess.run(["unshare", "-m", sys.executable, "-B", os.path.abspath(__file__), program, str(count), str(seed),
-                           INSIDE], check=False)
+    again = [sys.executable, "-B", os.path.abspath(__file__), program, str(count), str(seed), INSIDE]
+    done = subprocess.run(["unshare", "-m", *again], check=False)
     sys.exit(done.returncode)
 
 
