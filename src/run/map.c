@@ -149,9 +149,17 @@ static dh_status poll_watch(void *context)
     return dh_watch_poll(((map_state *)context)->watch);
 }
 
+/* A rank that dies with its run may get here while the next attempt already tidies up: a journal is made only
+ * by who still holds the folder. */
 static dh_status commit(map_state *mapper)
 {
-    const dh_status status = dh_spill_commit(mapper->spill);
+    dh_status status = DH_OK;
+    if (dh_spill_waiting(mapper->spill) > 0) {
+        status = dh_watch_check_held(mapper->watch);
+    }
+    if (status == DH_OK) {
+        status = dh_spill_commit(mapper->spill);
+    }
     mapper->spill_failed |= status != DH_OK;
     mapper->last_commit = dh_seconds();
     return status;

@@ -151,6 +151,22 @@ static void look_at_time(dh_watch *watch, double now)
     }
 }
 
+dh_status dh_watch_check_held(dh_watch *watch)
+{
+    if (watch->locked) {
+        return DH_LOCKED;
+    }
+    watch->last_fence = dh_seconds();
+    if (dh_attempt_is_current(watch->options.folder, watch->options.epoch)) {
+        return DH_OK;
+    }
+    watch->locked = true;
+    return dh_error(DH_LOCKED,
+                    "%s: a later run has taken the checkpoint over (--break-lock, or this one seemed dead): "
+                    "this one writes nothing more",
+                    watch->options.folder);
+}
+
 static dh_status look_at_files(dh_watch *watch, double now)
 {
     if (now - watch->last_stop >= stop_every) {
@@ -159,20 +175,7 @@ static dh_status look_at_files(dh_watch *watch, double now)
             leave(watch, REASON_STOP);
         }
     }
-    if (watch->locked) {
-        return DH_LOCKED;
-    }
-    if (now - watch->last_fence >= fence_every) {
-        watch->last_fence = now;
-        if (!dh_attempt_is_current(watch->options.folder, watch->options.epoch)) {
-            watch->locked = true;
-            return dh_error(DH_LOCKED,
-                            "%s: a later run has taken the checkpoint over (--break-lock, or this one seemed "
-                            "dead): this one writes nothing more",
-                            watch->options.folder);
-        }
-    }
-    return DH_OK;
+    return watch->locked || now - watch->last_fence >= fence_every ? dh_watch_check_held(watch) : DH_OK;
 }
 
 static dh_status look(dh_watch *watch, double now)

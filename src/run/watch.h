@@ -33,6 +33,9 @@ dh_status dh_watch_poll(void *watch);
 /* Before something is written to the checkpoint: as dh_watch_poll, but only DH_LOCKED stops it. A dh_poll. */
 dh_status dh_watch_may_write(void *watch);
 
+/* The same, without regard to when it was looked last. */
+dh_status dh_watch_check_held(dh_watch *watch);
+
 /* True when no new segment is to be begun. */
 bool dh_watch_is_leaving(const dh_watch *watch);
 

@@ -202,7 +202,7 @@ class Campaign:
         rng = self.rng
         began = time.monotonic()
         sight = rng.choice(SIGHTS)
-        after = rng.random() ** 2 * 0.2 if kind.startswith("sight") else rng.random() * seconds
+        after = rng.random() ** 3 * 0.2 if kind.startswith("sight") else rng.random() * seconds
         seen = None if kind.startswith("sight") else began
         while process.poll() is None:
             now = time.monotonic()
@@ -297,7 +297,7 @@ class Campaign:
         rule, phase = self.rule(kind, ranks) if " " not in kind else (None, None)
         began = time.monotonic()
         process = support.start(self.arguments(place, options), ranks, env={"DHATU_FAULT": rule} if rule else None)
-        seconds = self.seconds[ranks] * (1.05 - 0.6 * (self.done or 0) / self.total[size])
+        seconds = self.seconds[ranks] * (0.95 - 0.55 * (self.done or 0) / self.total[size])
         moment, who = rule, "itself"
         if rule is None:
             moment = self.wait(kind, process, place, epoch, seconds)

@@ -289,7 +289,7 @@ def inside(count, seed):
                 kills.send(pid, signal.SIGKILL)
             campaign.disk.unmount()
     print(f"{campaign.cuts} cuts; exit codes of what was cut: {dict(sorted(campaign.ends.items()))}, the slowest end "
-          f"{campaign.slowest:.1f} s; {campaign.missed} more came behind the end; torn journal entries: {campaign.torn}, "
+          f"{campaign.slowest:.1f} s; {campaign.missed} more came behind the end; torn entries: {campaign.torn}, "
           f"segments damaged: {campaign.damaged}; {campaign.lost} next runs found the checkpoint gone")
     checks.exit()
 
