@@ -7,7 +7,9 @@
 
 #include "base/status.h"
 
+#include <errno.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 typedef enum dh_fault_call {
     DH_CALL_OPEN = 0, /* also creates */
@@ -48,6 +50,21 @@ static inline int dh_fault(dh_fault_call call, const char *subject)
 {
     return __builtin_expect(dh_fault_armed, 0) ? dh_fault_decide(call, subject) : 0;
 }
+
+/* Begins a call. False: it is to fail with errno, which is set. */
+static inline bool dh_fault_passes(dh_fault_call call, const char *subject)
+{
+    const int fault = dh_fault(call, subject);
+    if (fault > 0) {
+        errno = fault;
+    }
+    return fault <= 0;
+}
+
+/* Makes a call that returns -1 with errno, again while a signal interrupts it: on some network and user space
+ * file systems that happens to all of them. */
+#define DH_CALL(kind, subject, call)                                                                         \
+    ((int)TEMP_FAILURE_RETRY(dh_fault_passes(DH_CALL_##kind, subject) ? (call) : -1))
 
 /* A named place of the run ("map-done", "publish"): for faults that kill exactly there. */
 static inline void dh_fault_place(const char *name)

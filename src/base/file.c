@@ -16,17 +16,7 @@
 
 /* ---- system calls, which may be asked to fail (fault.h) --------------------------------------------- */
 
-/* Begins a call. False: it is to fail with errno, which is set. */
-static bool may(dh_fault_call call, const char *path)
-{
-    const int fault = dh_fault(call, path);
-    if (fault > 0) {
-        errno = fault;
-    }
-    return fault <= 0;
-}
-
-/* The same for a call that moves bytes; *size becomes what it is to move. */
+/* As dh_fault_passes, for a call that moves bytes; *size becomes what it is to move. */
 static bool may_move(dh_fault_call call, const char *path, size_t *size)
 {
     const int fault = dh_fault(call, path);
@@ -40,13 +30,9 @@ static bool may_move(dh_fault_call call, const char *path, size_t *size)
     return true;
 }
 
-/* Makes a call that returns -1 with errno, again while a signal interrupts it: on some network and user space
- * file systems that happens to all of them. */
-#define CALL(kind, path, call) (int)TEMP_FAILURE_RETRY(may(kind, path) ? (call) : -1)
-
 static int try_open(const char *path, int flags)
 {
-    return CALL(DH_CALL_OPEN, path, open(path, flags | O_CLOEXEC, 0666));
+    return DH_CALL(OPEN, path, open(path, flags | O_CLOEXEC, 0666));
 }
 
 static ssize_t try_read(int file, const char *path, void *data, size_t size, uint64_t offset)
@@ -61,12 +47,12 @@ static ssize_t try_read(int file, const char *path, void *data, size_t size, uin
 
 static int try_sync(int file, const char *path)
 {
-    return CALL(DH_CALL_SYNC, path, fsync(file));
+    return DH_CALL(SYNC, path, fsync(file));
 }
 
 static int try_close(int file, const char *path)
 {
-    const bool fails = !may(DH_CALL_CLOSE, path);
+    const bool fails = !dh_fault_passes(DH_CALL_CLOSE, path);
     const int reason = errno;
     int result = close(file);
     if (fails) {
@@ -79,27 +65,27 @@ static int try_close(int file, const char *path)
 
 static int try_rename(const char *from, const char *to)
 {
-    return CALL(DH_CALL_RENAME, to, rename(from, to));
+    return DH_CALL(RENAME, to, rename(from, to));
 }
 
 static int try_remove(const char *path)
 {
-    return CALL(DH_CALL_REMOVE, path, unlink(path));
+    return DH_CALL(REMOVE, path, unlink(path));
 }
 
 static int try_make_folder(const char *path)
 {
-    return CALL(DH_CALL_FOLDER, path, mkdir(path, 0777));
+    return DH_CALL(FOLDER, path, mkdir(path, 0777));
 }
 
 static int try_stat(const char *path, struct stat *facts)
 {
-    return CALL(DH_CALL_STAT, path, stat(path, facts));
+    return DH_CALL(STAT, path, stat(path, facts));
 }
 
 static int try_stat_open(int file, const char *path, struct stat *facts)
 {
-    return CALL(DH_CALL_STAT, path, fstat(file, facts));
+    return DH_CALL(STAT, path, fstat(file, facts));
 }
 
 static dh_status failed(const char *path, const char *action)
@@ -332,10 +318,15 @@ dh_status dh_file_stat(const char *path, struct stat *out)
     return try_stat(path, out) == 0 ? DH_OK : failed(path, "stat");
 }
 
-bool dh_file_exists(const char *path)
+dh_status dh_file_exists(const char *path, bool *out)
 {
     struct stat facts;
-    return try_stat(path, &facts) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    const bool there = try_stat(path, &facts) == 0;
+    if (!there && errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG) {
+        return failed(path, "stat");
+    }
+    *out = there;
+    return DH_OK;
 }
 
 dh_status dh_file_remove(const char *path)
@@ -395,7 +386,7 @@ static dh_status open_folder(const char *path, DIR **out)
 {
     DIR *folder;
     do {
-        folder = may(DH_CALL_FOLDER, path) ? opendir(path) : NULL;
+        folder = dh_fault_passes(DH_CALL_FOLDER, path) ? opendir(path) : NULL;
     } while (folder == NULL && errno == EINTR);
     if (folder == NULL && errno == ENOMEM) {
         return dh_error(DH_NO_MEMORY, "out of memory: the folder %s", path);

@@ -50,8 +50,8 @@ static inline uint64_t dh_file_time(const struct stat *facts)
     return (uint64_t)facts->st_mtim.tv_sec * 1000000000U + (uint64_t)facts->st_mtim.tv_nsec;
 }
 
-/* Also true where it cannot be told (no permission, I/O error): nobody is to take such a place for free. */
-bool dh_file_exists(const char *path);
+/* Is there a file or folder of that name? Errors: DH_IO (logged): it cannot be told. */
+dh_status dh_file_exists(const char *path, bool *out);
 
 /* Makes the folder and those above it. An existing folder is fine. */
 dh_status dh_folder_create(const char *path);

@@ -436,16 +436,10 @@ static dh_status claim_path(const char *path, const char *host, dh_buffer *out)
 /* *made is false when the folder is gone. */
 static dh_status write_claim(const char *claim, const dh_buffer *text, bool *made)
 {
-    int file = -1;
-    int reason = EINTR;
-    while (file < 0 && reason == EINTR) {
-        const int fault = dh_fault(DH_CALL_OPEN, claim);
-        file = fault > 0 ? -1 : open(claim, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        reason = fault > 0 ? fault : errno;
-    }
+    const int file = DH_CALL(OPEN, claim, open(claim, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     *made = file >= 0;
     if (file < 0) {
-        return is_gone(reason) ? DH_OK : dh_error(DH_IO, "%s: cannot create: %s", claim, strerror(reason));
+        return is_gone(errno) ? DH_OK : dh_error(DH_IO, "%s: cannot create: %s", claim, strerror(errno));
     }
     dh_status status = dh_file_write_at(file, claim, text->data, text->size, 0);
     if (status == DH_OK) {
@@ -459,11 +453,7 @@ static dh_status write_claim(const char *claim, const dh_buffer *text, bool *mad
  * false when another was faster, or the claim or the folder was cleared away. */
 static dh_status link_claim(const char *claim, const char *path, bool *taken)
 {
-    int reason = EINTR;
-    while (reason == EINTR) {
-        const int fault = dh_fault(DH_CALL_LINK, path);
-        reason = fault > 0 ? fault : (link(claim, path) == 0 ? 0 : errno);
-    }
+    const int reason = DH_CALL(LINK, path, link(claim, path)) == 0 ? 0 : errno;
     struct stat facts;
     *taken = reason == 0 || (stat(claim, &facts) == 0 && facts.st_nlink == 2);
     if (*taken || reason == EEXIST || is_gone(reason)) {
@@ -558,7 +548,9 @@ dh_status dh_attempt_take(const char *folder, int ranks, bool break_lock, dh_att
         dh_holder_state state;
         pause_before(round);
         /* The holder may have finished and removed it meanwhile. */
-        if (!dh_file_exists(folder)) {
+        bool there = false;
+        DH_TRY(dh_file_exists(folder, &there));
+        if (!there) {
             DH_TRY(dh_folder_create(folder));
         }
         DH_TRY(look(folder, true, &highest, &holder, &state));
@@ -598,8 +590,7 @@ static int presence(const char *folder, uint32_t epoch)
         return -1;
     }
     struct stat facts;
-    const int fault = dh_fault(DH_CALL_STAT, path);
-    const int reason = fault > 0 ? fault : (stat(path, &facts) == 0 ? 0 : errno);
+    const int reason = DH_CALL(STAT, path, stat(path, &facts)) == 0 ? 0 : errno;
     return reason == 0 ? 1 : (is_gone(reason) ? 0 : -1);
 }
 

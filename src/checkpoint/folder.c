@@ -118,19 +118,10 @@ dh_status dh_checkpoint_path(const char *folder, dh_checkpoint_file file, uint32
 
 /* ---- opening ----------------------------------------------------------------------------------------- */
 
+/* O_NONBLOCK: a FIFO in the place of a file would hold us for ever. */
 static int open_to_read(const char *path)
 {
-    for (;;) {
-        const int fault = dh_fault(DH_CALL_OPEN, path);
-        /* O_NONBLOCK: a FIFO in the place of a file would hold us for ever. */
-        const int file = fault > 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (fault > 0) {
-            errno = fault;
-        }
-        if (file >= 0 || errno != EINTR) {
-            return file;
-        }
-    }
+    return DH_CALL(OPEN, path, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
 }
 
 dh_status dh_checkpoint_open(const char *folder, dh_checkpoint_file which, uint32_t epoch, uint32_t rank,
@@ -148,9 +139,8 @@ dh_status dh_checkpoint_open(const char *folder, dh_checkpoint_file which, uint3
         return DH_OK;
     }
     struct stat facts;
-    const int fault = dh_fault(DH_CALL_STAT, name);
-    if (fault > 0 || fstat(opened, &facts) != 0) {
-        const int reason = fault > 0 ? fault : errno;
+    if (DH_CALL(STAT, name, fstat(opened, &facts)) != 0) {
+        const int reason = errno;
         (void)close(opened);
         return dh_error(DH_IO, "%s: cannot stat: %s", name, strerror(reason));
     }
@@ -224,12 +214,9 @@ dh_status dh_checkpoint_clear(const char *folder, uint32_t epoch)
 
 static dh_status remove_empty_folder(const char *folder)
 {
-    const int fault = dh_fault(DH_CALL_FOLDER, folder);
-    if (fault > 0 || rmdir(folder) != 0) {
-        const int reason = fault > 0 ? fault : errno;
-        if (reason != ENOTEMPTY && reason != EEXIST) { /* other people's files keep it; systems say either */
-            return dh_error(DH_IO, "%s: cannot remove the folder: %s", folder, strerror(reason));
-        }
+    /* Other people's files keep it; systems say either. */
+    if (DH_CALL(FOLDER, folder, rmdir(folder)) != 0 && errno != ENOTEMPTY && errno != EEXIST) {
+        return dh_error(DH_IO, "%s: cannot remove the folder: %s", folder, strerror(errno));
     }
     return DH_OK;
 }

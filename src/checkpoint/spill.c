@@ -156,6 +156,9 @@ static dh_status begin_write_back(const dh_spill *spill, uint64_t offset, uint64
 static dh_status write_chunk(dh_spill *spill, const dh_chunk *chunk, const dh_chunk_header *header)
 {
     DH_TRY(ask_to_write(spill));
+    if (spill->options.journalled) {
+        DH_TRY(make_file(spill, &spill->journal_path, &spill->journal));
+    }
     DH_TRY(make_file(spill, &spill->path, &spill->file));
     dh_file_part part[DH_CHUNK_PARTS_MAX];
     const size_t parts = dh_chunk_parts(chunk, header, part);

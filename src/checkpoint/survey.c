@@ -70,13 +70,11 @@ static dh_status add_size(collection *into, const char *name)
     if (status == DH_OK) {
         const char *text = (const char *)path.data;
         struct stat facts;
-        const int fault = dh_fault(DH_CALL_STAT, text);
-        const int reason = fault > 0 ? fault : (lstat(text, &facts) == 0 ? 0 : errno);
-        if (reason == 0) {
+        if (DH_CALL(STAT, text, lstat(text, &facts)) == 0) {
             into->out->files++;
             into->out->bytes += (uint64_t)facts.st_size;
-        } else if (reason != ENOENT) {
-            status = dh_error(DH_IO, "%s: cannot stat: %s", text, strerror(reason));
+        } else if (errno != ENOENT) {
+            status = dh_error(DH_IO, "%s: cannot stat: %s", text, strerror(errno));
         }
     }
     dh_buffer_free(&path);

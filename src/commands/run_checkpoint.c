@@ -114,7 +114,9 @@ static dh_status look_inside(const dh_options *options, dh_run_checkpoint *check
     if (!fresh && !force) {
         DH_TRY(dh_result_mark_matches(checkpoint->folder, checkpoint->output, &checkpoint->complete));
     }
-    if (dh_file_exists(checkpoint->output) && !force && !checkpoint->complete) {
+    bool exists = false;
+    DH_TRY(dh_file_exists(checkpoint->output, &exists));
+    if (exists && !force && !checkpoint->complete) {
         return result_exists(checkpoint);
     }
     if (found) {
@@ -135,8 +137,11 @@ static dh_status look_inside(const dh_options *options, dh_run_checkpoint *check
 
 static dh_status take(dh_comm *comm, const dh_options *options, dh_run_checkpoint *checkpoint)
 {
-    const bool there = dh_file_exists(checkpoint->folder);
-    if (!there && dh_file_exists(checkpoint->output) && !dh_options_flag(options, DH_OPTION_FORCE)) {
+    bool there = false;
+    bool exists = false;
+    DH_TRY(dh_file_exists(checkpoint->folder, &there));
+    DH_TRY(dh_file_exists(checkpoint->output, &exists));
+    if (!there && exists && !dh_options_flag(options, DH_OPTION_FORCE)) {
         return result_exists(checkpoint);
     }
     DH_TRY(check_output_folder(checkpoint));
@@ -270,8 +275,11 @@ dh_status dh_run_checkpoint_leave(const dh_run_checkpoint *checkpoint, dh_status
     dh_attempt attempt = checkpoint->attempt;
     (void)dh_attempt_end(checkpoint->folder, &attempt, dh_status_exit_code(status)); /* logged */
     if (status != DH_OK && status != DH_MISMATCH && status != DH_USAGE) {
-        dh_say("%" PRIu64 " segments are done and kept in %s: run the same command again to go on", committed,
-               checkpoint->folder);
+        char count[48] = "what was done is";
+        if (committed > 0) { /* else it ended before it had looked */
+            (void)snprintf(count, sizeof count, "%" PRIu64 " segments are done and", committed);
+        }
+        dh_say("%s kept in %s: run the same command again to go on", count, checkpoint->folder);
     }
     return status;
 }

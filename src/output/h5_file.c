@@ -350,10 +350,9 @@ dh_status dh_h5_array_write(dh_h5 *h5, const char *path, dh_type type, uint32_t 
     DH_TRY(dataset_open(h5, path, &dataset));
     const hid_t memory_type = native_type(type, text_width);
     const bool done = H5Dwrite(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
-    const dh_status status = done ? DH_OK : failed(h5, path, "write");
     (void)H5Tclose(memory_type);
-    (void)H5Dclose(dataset);
-    return status;
+    const bool closed = H5Dclose(dataset) >= 0; /* small data is written only then */
+    return done && closed ? DH_OK : failed(h5, path, "write");
 }
 
 dh_status dh_h5_text(dh_h5 *h5, const char *path, const char *text, size_t size, const char *description)
@@ -376,8 +375,8 @@ dh_status dh_h5_text(dh_h5 *h5, const char *path, const char *text, size_t size,
     if (status == DH_OK) {
         status = attribute_text(h5, dataset, path, "unit", "1");
     }
-    if (dataset >= 0) {
-        (void)H5Dclose(dataset);
+    if (dataset >= 0 && H5Dclose(dataset) < 0 && status == DH_OK) { /* small data is written only then */
+        status = failed(h5, path, "write");
     }
     (void)H5Pclose(create);
     (void)H5Sclose(space);
@@ -405,9 +404,8 @@ dh_status dh_h5_chunk_write(dh_h5 *h5, const char *path, uint64_t row, const voi
     DH_TRY(dataset_open(h5, path, &dataset));
     hsize_t offset[DH_H5_DIMS_MAX] = {row};
     const bool done = H5Dwrite_chunk(dataset, H5P_DEFAULT, 0, offset, size, bytes) >= 0;
-    const dh_status status = done ? DH_OK : failed(h5, path, "write a chunk of");
-    (void)H5Dclose(dataset);
-    return status;
+    const bool closed = H5Dclose(dataset) >= 0;
+    return done && closed ? DH_OK : failed(h5, path, "write a chunk of");
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------- */

@@ -49,10 +49,9 @@ static dh_status reserve_space(const char *path)
     if (fstat(file, &facts) != 0) {
         status = dh_error(DH_IO, "%s: cannot stat: %s", path, strerror(errno));
     } else {
-        const int fault = dh_fault(DH_CALL_RESERVE, path);
-        const int failed = fault > 0 || fallocate(file, 0, 0, facts.st_size) != 0;
-        const int reason = fault > 0 ? fault : errno;
-        if (failed && reason != EOPNOTSUPP && reason != ENOSYS && reason != EINVAL) {
+        const int failed = DH_CALL(RESERVE, path, fallocate(file, 0, 0, facts.st_size));
+        const int reason = errno;
+        if (failed != 0 && reason != EOPNOTSUPP && reason != ENOSYS && reason != EINVAL) {
             status = dh_error(DH_IO, "%s: cannot reserve %lld bytes for the result: %s", path,
                               (long long)facts.st_size, strerror(reason));
         }

@@ -31,22 +31,16 @@ typedef struct file_finder {
 
 static int get_facts(const char *path, struct stat *facts)
 {
-    const int fault = dh_fault(DH_CALL_STAT, path);
-    if (fault > 0) {
-        errno = fault;
-        return -1;
-    }
-    return stat(path, facts);
+    return DH_CALL(STAT, path, stat(path, facts));
 }
 
 static DIR *open_folder(const char *path)
 {
-    const int fault = dh_fault(DH_CALL_FOLDER, path);
-    if (fault > 0) {
-        errno = fault;
-        return NULL;
-    }
-    return opendir(path);
+    DIR *folder = NULL;
+    do {
+        folder = dh_fault_passes(DH_CALL_FOLDER, path) ? opendir(path) : NULL;
+    } while (folder == NULL && errno == EINTR);
+    return folder;
 }
 
 void dh_found_free(dh_found *found)
@@ -309,7 +303,9 @@ static dh_status add_input(file_finder *finder, const char *input)
     if (input[0] == '@') {
         return add_list(finder, input + 1);
     }
-    if (!dh_file_exists(input) && strpbrk(input, "*?[{") != NULL) {
+    bool there = false;
+    DH_TRY(dh_file_exists(input, &there));
+    if (!there && strpbrk(input, "*?[{") != NULL) {
         return add_glob(finder, input);
     }
     return add_path(finder, input);

@@ -1,6 +1,6 @@
 #include "read/records.h"
 
-#include "base/fault.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -280,10 +280,7 @@ static dh_status note_end(dh_record_reader *reader)
     reader->file_bytes = dh_stream_bytes_in(reader->stream);
     if (damage != DH_STREAM_INTACT) { /* what lies behind the damage is done with, too */
         struct stat facts;
-        const int fault = dh_fault(DH_CALL_STAT, reader->path);
-        if (fault > 0 || stat(reader->path, &facts) != 0) {
-            return dh_error(DH_IO, "%s: cannot stat: %s", reader->path, strerror(fault > 0 ? fault : errno));
-        }
+        DH_TRY(dh_file_stat(reader->path, &facts));
         reader->file_bytes = (uint64_t)facts.st_size;
     }
     return dh_content_hasher_finish(reader->hasher, reader->file_bytes);

@@ -237,21 +237,12 @@ static dh_status input_open(dh_input *input, const char *path)
         return dh_error(DH_NO_MEMORY, "out of memory for the name %s", path);
     }
     /* Without O_NONBLOCK, opening a FIFO waits for somebody to write to it. */
-    do {
-        const int fault = dh_fault(DH_CALL_OPEN, path);
-        input->file =
-            fault > 0 ? fails_with(fault) : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    } while (input->file < 0 && errno == EINTR);
+    input->file = DH_CALL(OPEN, path, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (input->file < 0) {
         return dh_error(DH_IO, "%s: cannot open: %s", path, strerror(errno));
     }
     struct stat facts;
-    int result;
-    do {
-        const int fault = dh_fault(DH_CALL_STAT, path);
-        result = fault > 0 ? fails_with(fault) : fstat(input->file, &facts);
-    } while (result != 0 && errno == EINTR);
-    if (result != 0) {
+    if (DH_CALL(STAT, path, fstat(input->file, &facts)) != 0) {
         return dh_error(DH_IO, "%s: cannot stat: %s", path, strerror(errno));
     }
     if (!S_ISREG(facts.st_mode)) {

@@ -288,6 +288,30 @@ static dh_status list_needed(const dh_recovery *recovery, dh_buffer *out)
     return DH_OK;
 }
 
+/* Is the journal of a spill there? */
+static dh_status has_journal(const dh_recover_options *options, const file_pair *pair, dh_buffer *path,
+                             bool *out)
+{
+    DH_TRY(dh_checkpoint_path(options->folder, DH_CHECKPOINT_JOURNAL, pair->epoch, pair->rank, path));
+    return dh_file_exists((const char *)path->data, out);
+}
+
+static dh_status remove_if_needless(const dh_recover_options *options, dh_checkpoint_file kind,
+                                    const file_pair *pair, const dh_buffer *needed, dh_buffer *path)
+{
+    bool keep = needed->size > 0 &&
+                bsearch(pair, needed->data, needed->size / sizeof *pair, sizeof *pair, compare_pairs) != NULL;
+    if (!keep && kind == DH_CHECKPOINT_SPILL) {
+        DH_TRY(has_journal(options, pair, path, &keep));
+    }
+    if (keep) {
+        return DH_OK;
+    }
+    DH_TRY(dh_checkpoint_path(options->folder, kind, pair->epoch, pair->rank, path));
+    return dh_file_remove((const char *)path->data);
+}
+
+/* All journals, or all spills, of earlier attempts that are not needed. */
 static dh_status remove_needless(const dh_recover_options *options, dh_checkpoint_file kind,
                                  const dh_buffer *needed)
 {
@@ -296,20 +320,16 @@ static dh_status remove_needless(const dh_recover_options *options, dh_checkpoin
     dh_status status = list_files(options, kind, &files);
     const file_pair *pair = (const file_pair *)(const void *)files.data;
     for (size_t i = 0; status == DH_OK && i < files.size / sizeof *pair; i++) {
-        const bool is_needed =
-            needed->size > 0 &&
-            bsearch(&pair[i], needed->data, needed->size / sizeof *pair, sizeof *pair, compare_pairs) != NULL;
-        if (!is_needed) {
-            status = dh_checkpoint_path(options->folder, kind, pair[i].epoch, pair[i].rank, &path);
-            status = status == DH_OK ? dh_file_remove((const char *)path.data) : status;
-        }
+        status = remove_if_needless(options, kind, &pair[i], needed, &path);
     }
     dh_buffer_free(&files);
     dh_buffer_free(&path);
     return status;
 }
 
-/* Journals go first: a journal whose spill is gone would be taken for damage. */
+/* Journals go first: a journal whose spill is gone would be taken for damage. A rank of the attempt before
+ * may be dying still, and begin or commit something meanwhile: it makes its journal in front of its spill, so
+ * a spill with a journal that was not known before is left to the next attempt. */
 static dh_status tidy(const recoverer *state)
 {
     if (dh_comm_rank(state->comm) != 0) {

