@@ -117,7 +117,8 @@ static dh_status check_entry(void *context, const dh_journal_entry *entry)
 {
     recoverer *state = context;
     const dh_recover_options *options = state->options;
-    if (!is_my_turn(state, entry) || state->segment_count == state->segment_capacity) {
+    if (!is_my_turn(state, entry) || state->segment == NULL ||
+        state->segment_count == state->segment_capacity) {
         return DH_OK; /* in the latter case it was appended just now */
     }
     DH_TRY(options->poll(options->poll_context));

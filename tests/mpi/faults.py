@@ -248,7 +248,9 @@ def check_error(checks, bench, sample, start, ranks, fault, persistent, passed):
         case.remove()
         return
     done = DONE.search(outcome.err)
-    said = 0 if not done else bench.segments_halfway if done.group(1) is None else int(done.group(1))
+    said = int(done.group(1)) if done and done.group(1) else 0
+    if start and (not done or not done.group(1)):  # it ended before it had the folder, or before it had looked
+        said = bench.segments_halfway
     begun = os.path.exists(f"{case.checkpoint}/manifest")
     if start:
         checks.that(said >= bench.segments_halfway, f"{label}: {said} segments are said to be done, {bench.segments_halfway} "

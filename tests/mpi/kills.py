@@ -194,7 +194,8 @@ class Campaign:
             wanted = rng.choice(NARROW)
             rules = [rule for rule in rules if rule[2] == wanted]
         call, most, phase = rng.choice(rules)
-        rank = f",rank={rng.randrange(ranks)}" if rng.random() < 0.5 and phase not in ("publish", "end", "commit") else ""
+        one = rng.random() < 0.5 and phase not in ("publish", "end", "commit")
+        rank = f",rank={rng.randrange(ranks)}" if one else ""
         return f"{call},error=KILL,at={rng.randint(1, most)}{rank}", phase
 
     def wait(self, kind, process, place, epoch, seconds):

@@ -1,9 +1,9 @@
 /* Tests of checkpoint/attempt.h and checkpoint/slurm.h: who holds a checkpoint folder. */
 #include "support.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/file.h"
-#include "base/clock.h"
 #include "checkpoint/attempt.h"
 #include "checkpoint/slurm.h"
 

@@ -218,7 +218,7 @@ typedef struct cut_source {
 
 static void free_cut(cut_source *cut)
 {
-    for (size_t i = 0; i < cut->count; i++) {
+    for (size_t i = 0; cut != NULL && i < cut->count; i++) {
         free(cut->segment[i].record);
     }
     free(cut);
