@@ -117,8 +117,7 @@ static dh_status check_entry(void *context, const dh_journal_entry *entry)
 {
     recoverer *state = context;
     const dh_recover_options *options = state->options;
-    if (!is_my_turn(state, entry) || state->segment == NULL ||
-        state->segment_count == state->segment_capacity) {
+    if (!is_my_turn(state, entry) || state->segment_count == state->segment_capacity) {
         return DH_OK; /* in the latter case it was appended just now */
     }
     DH_TRY(options->poll(options->poll_context));
@@ -166,7 +165,7 @@ static dh_status scan_journals(recoverer *state, const dh_buffer *journals, dh_j
 {
     *damaged = 0;
     const file_pair *pair = (const file_pair *)(const void *)journals->data;
-    for (size_t i = 0; i < journals->size / sizeof *pair; i++) {
+    for (size_t i = 0; pair != NULL && i < journals->size / sizeof *pair; i++) {
         dh_journal_scan_result result;
         state->journal = i;
         DH_TRY(dh_journal_scan(state->options->folder, &state->options->run, pair[i].epoch, pair[i].rank,
