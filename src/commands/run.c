@@ -224,10 +224,9 @@ static dh_result_options result_options(const run_state *run)
 static dh_status write_result(run_state *run)
 {
     DH_TRY(dh_comm_agree(run->comm, set_partials(run)));
-    DH_TRY(dh_shared_gather(run->comm, run->map.entry, run->map.entry_count, sizeof(dh_chunk_entry),
+    DH_TRY(dh_shared_gather(run->comm, run->map.chunks.entry, run->map.chunks.count, sizeof(dh_chunk_entry),
                             dh_chunk_table_order, &run->table_memory));
-    free(run->map.entry);
-    run->map.entry = NULL;
+    dh_chunk_list_free(&run->map.chunks);
     const dh_chunk_table table =
         dh_chunk_table_view(dh_shared_data(run->table_memory), dh_shared_size(run->table_memory));
     const dh_result_options options = result_options(run);
@@ -419,7 +418,7 @@ static void free_run(run_state *run)
     dh_recovery_free(&run->recovery);
     dh_shared_free(run->plan_memory);
     dh_watch_free(run->watch);
-    free(run->map.entry);
+    dh_chunk_list_free(&run->map.chunks);
     free(run->output);
     free(run->quarantine);
     free(run->folder);

@@ -155,19 +155,6 @@ typedef struct skeleton {
     dh_content *content;
 } skeleton;
 
-/* An array that has its content from the start. */
-static dh_status create_full(const skeleton *file, const char *path, const dh_h5_array *array,
-                             const void *data)
-{
-    uint8_t digest[DH_SHA256_SIZE];
-    DH_TRY(dh_h5_array_create(file->h5, path, array));
-    if (array->dims[0] > 0) {
-        DH_TRY(dh_h5_array_write(file->h5, path, array->type, array->text_width, data));
-    }
-    dh_content_whole(array, data, digest);
-    return dh_content_add(file->content, path, array, digest);
-}
-
 static dh_status create_categories(const skeleton *file, const char *path, const char *const *name,
                                    uint64_t count)
 {
@@ -187,7 +174,7 @@ static dh_status create_categories(const skeleton *file, const char *path, const
                                .dims = {count},
                                .description = "names of the codes",
                                .unit = "1"};
-    const dh_status status = create_full(file, path, &array, memory);
+    const dh_status status = dh_content_put(file->content, file->h5, path, &array, memory);
     free(memory);
     return status;
 }
@@ -253,7 +240,7 @@ static dh_status create_var(const skeleton *file)
                                .dims = {0},
                                .description = "no job of this result has variables",
                                .unit = "1"};
-    return create_full(file, "var/_index", &index, "");
+    return dh_content_put(file->content, file->h5, "var/_index", &index, "");
 }
 
 static dh_status create_groups(const dh_bulk *bulk, const skeleton *file)

@@ -96,6 +96,18 @@ void dh_content_finish(dh_content *content, char hex[2 * DH_SHA256_SIZE + 1])
     dh_hex(digest, sizeof digest, hex);
 }
 
+dh_status dh_content_put(dh_content *content, dh_h5 *h5, const char *path, const dh_h5_array *array,
+                         const void *data)
+{
+    uint8_t digest[DH_SHA256_SIZE];
+    DH_TRY(dh_h5_array_create(h5, path, array));
+    if (array->dims[0] > 0) {
+        DH_TRY(dh_h5_array_write(h5, path, array->type, array->text_width, data));
+    }
+    dh_content_whole(array, data, digest);
+    return dh_content_add(content, path, array, digest);
+}
+
 /* ---- of a file --------------------------------------------------------------------------------------- */
 
 typedef struct file_digest {

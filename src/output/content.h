@@ -26,6 +26,10 @@ void dh_content_free(dh_content *content);
 dh_status dh_content_add(dh_content *content, const char *path, const dh_h5_array *array,
                          const uint8_t digest[DH_SHA256_SIZE]);
 
+/* Creates an array with its content in the file, and adds it with its digest. */
+dh_status dh_content_put(dh_content *content, dh_h5 *h5, const char *path, const dh_h5_array *array,
+                         const void *data);
+
 /* Digest of one block. */
 void dh_content_block(const void *data, uint64_t size, uint8_t digest[DH_SHA256_SIZE]);
 

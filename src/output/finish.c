@@ -14,18 +14,6 @@ typedef struct finish_state {
     const char *group; /* "uns/dhatu/profile" */
 } finish_state;
 
-static dh_status put_array(finish_state *finisher, const char *path, const dh_h5_array *array,
-                           const void *data)
-{
-    uint8_t digest[DH_SHA256_SIZE];
-    DH_TRY(dh_h5_array_create(finisher->h5, path, array));
-    if (array->dims[0] > 0) {
-        DH_TRY(dh_h5_array_write(finisher->h5, path, array->type, array->text_width, data));
-    }
-    dh_content_whole(array, data, digest);
-    return dh_content_add(finisher->content, path, array, digest);
-}
-
 static dh_status put_text(finish_state *finisher, const char *path, const char *text, const char *description)
 {
     const size_t size = strlen(text);
@@ -50,7 +38,7 @@ static dh_status emit_array(dh_emitter *emitter, const char *name, dh_type type,
     }
     char path[160];
     (void)snprintf(path, sizeof path, "%s/%s", finisher->group, name);
-    return put_array(finisher, path, &array, data);
+    return dh_content_put(finisher->content, finisher->h5, path, &array, data);
 }
 
 static dh_status emit_jobs(finish_state *finisher, const dh_settings *settings)
@@ -94,18 +82,18 @@ static dh_status put_quality(finish_state *finisher, const dh_quality *quality)
                                .unit = "1"};
     dh_h5_array counts = {
         .type = DH_U64, .dim_count = 1, .dims = {ROWS}, .description = "how many", .unit = "records"};
-    DH_TRY(put_array(finisher, "uns/dhatu/quality/_index", &names, name));
-    DH_TRY(put_array(finisher, "uns/dhatu/quality/records", &counts, records));
+    DH_TRY(dh_content_put(finisher->content, finisher->h5, "uns/dhatu/quality/_index", &names, name));
+    DH_TRY(dh_content_put(finisher->content, finisher->h5, "uns/dhatu/quality/records", &counts, records));
     counts.description = "their bytes in the uncompressed sources";
     counts.unit = "byte";
-    DH_TRY(put_array(finisher, "uns/dhatu/quality/bytes", &counts, bytes));
+    DH_TRY(dh_content_put(finisher->content, finisher->h5, "uns/dhatu/quality/bytes", &counts, bytes));
     const uint64_t repaired[] = {quality->repaired_documents, quality->replaced};
     const dh_h5_array repairs = {.type = DH_U64,
                                  .dim_count = 1,
                                  .dims = {2},
                                  .description = "documents with repaired text; U+FFFD put in",
                                  .unit = "documents, characters"};
-    return put_array(finisher, "uns/dhatu/repaired", &repairs, repaired);
+    return dh_content_put(finisher->content, finisher->h5, "uns/dhatu/repaired", &repairs, repaired);
 }
 
 static dh_status put_all(finish_state *finisher, const dh_writer *writer)

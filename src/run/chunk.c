@@ -149,3 +149,24 @@ size_t dh_chunk_parts(const dh_chunk *chunk, const dh_chunk_header *header, dh_f
     count = add_section(part, count, chunk->parts.data, chunk->parts.size);
     return add_section(part, count, chunk->bad.data, chunk->bad.size);
 }
+
+/* ---- where chunks are -------------------------------------------------------------------------------- */
+
+dh_status dh_chunk_list_add(dh_chunk_list *list, const dh_chunk_entry *entry)
+{
+    if (list->count == list->capacity) {
+        const size_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
+        void *memory = list->entry;
+        DH_TRY(dh_reallocate(capacity, sizeof *list->entry, "the table of chunks", &memory));
+        list->entry = memory;
+        list->capacity = capacity;
+    }
+    list->entry[list->count++] = *entry;
+    return DH_OK;
+}
+
+void dh_chunk_list_free(dh_chunk_list *list)
+{
+    free(list->entry);
+    *list = (dh_chunk_list){0};
+}

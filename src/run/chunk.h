@@ -85,6 +85,14 @@ typedef struct dh_chunk_entry {
     uint16_t reserved;
 } dh_chunk_entry;
 
+/* A growing list of them. The owner frees with dh_chunk_list_free; a zeroed one is empty. */
+typedef struct dh_chunk_list {
+    dh_chunk_entry *entry;
+    size_t count, capacity;
+} dh_chunk_list;
+dh_status dh_chunk_list_add(dh_chunk_list *list, const dh_chunk_entry *entry);
+void dh_chunk_list_free(dh_chunk_list *list);
+
 /* The parts of the spilled chunk, for dh_file_write_parts_at: header, sections and zeros between them, which
  * are also what the segment's hash is taken over. part has room for DH_CHUNK_PARTS_MAX; they point into chunk
  * and header. */

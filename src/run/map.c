@@ -17,8 +17,7 @@ typedef struct map_state {
     dh_pipeline *pipeline;
     dh_spill *spill;
     bool spill_failed; /* nothing more can be committed */
-    dh_chunk_entry *entry;
-    size_t entry_count, entry_capacity;
+    dh_chunk_list chunks;
     uint32_t first_source; /* of the segment under way */
     uint64_t begin;
     dh_pipeline_stats at_begin; /* of the segment */
@@ -118,19 +117,6 @@ static void say_bad(const map_state *mapper, const dh_chunk *chunk)
 
 /* ---- spill and commit -------------------------------------------------------------------------------- */
 
-static dh_status entry_append(map_state *mapper, const dh_chunk_entry *entry)
-{
-    if (mapper->entry_count == mapper->entry_capacity) {
-        const size_t capacity = mapper->entry_capacity == 0 ? 64 : mapper->entry_capacity * 2;
-        void *memory = mapper->entry;
-        DH_TRY(dh_reallocate(capacity, sizeof *mapper->entry, "the table of chunks", &memory));
-        mapper->entry = memory;
-        mapper->entry_capacity = capacity;
-    }
-    mapper->entry[mapper->entry_count++] = *entry;
-    return DH_OK;
-}
-
 static dh_status take_chunk(void *context, dh_chunk *chunk)
 {
     map_state *mapper = context;
@@ -139,7 +125,7 @@ static dh_status take_chunk(void *context, dh_chunk *chunk)
         dh_spill_add_chunk(mapper->spill, chunk, mapper->first_source, mapper->begin, &entry);
     mapper->spill_failed |= status != DH_OK;
     DH_TRY(status);
-    DH_TRY(entry_append(mapper, &entry));
+    DH_TRY(dh_chunk_list_add(&mapper->chunks, &entry));
     say_bad(mapper, chunk);
     return tell(mapper);
 }
@@ -322,11 +308,9 @@ dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings
                         .recovery = recovery,
                         .watch = watch,
                         .counters = dh_watch_counters(watch),
-                        .entry = recovery->chunk,
-                        .entry_count = recovery->chunk_count,
-                        .entry_capacity = recovery->chunk_capacity,
+                        .chunks = recovery->chunks,
                         .start = dh_seconds()};
-    recovery->chunk = NULL;
+    recovery->chunks = (dh_chunk_list){0};
     mapper.last_progress = mapper.start;
     mapper.last_commit = mapper.start;
     *out = (dh_map_result){0};
@@ -334,8 +318,7 @@ dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings
     if (status == DH_OK) {
         status = map_locally(&mapper, settings);
     }
-    out->entry = mapper.entry;
-    out->entry_count = mapper.entry_count;
+    out->chunks = mapper.chunks;
     out->seconds = dh_seconds() - mapper.start;
     if (mapper.spill != NULL) {
         out->spill_bytes = dh_spill_size(mapper.spill);

@@ -19,8 +19,7 @@ typedef struct dh_map_options {
 
 /* What a rank did. */
 typedef struct dh_map_result {
-    dh_chunk_entry *entry; /* of the chunks that this rank recovered or made; owner is the caller */
-    size_t entry_count;
+    dh_chunk_list chunks; /* that this rank recovered or made; owner is the caller */
     uint64_t spill_bytes;
     uint64_t segments; /* made by this rank and, where the spill is journalled, committed */
     dh_pipeline_stats stats;

@@ -86,16 +86,7 @@ static dh_status share_journals(dh_comm *comm, const dh_recover_options *options
 
 static dh_status take_chunk(void *context, const dh_chunk_entry *entry)
 {
-    dh_recovery *out = context;
-    if (out->chunk_count == out->chunk_capacity) {
-        const size_t capacity = out->chunk_capacity == 0 ? 64 : out->chunk_capacity * 2;
-        void *memory = out->chunk;
-        DH_TRY(dh_reallocate(capacity, sizeof *out->chunk, "the table of chunks", &memory));
-        out->chunk = memory;
-        out->chunk_capacity = capacity;
-    }
-    out->chunk[out->chunk_count++] = *entry;
-    return DH_OK;
+    return dh_chunk_list_add(context, entry);
 }
 
 /* Entries go round the ranks. By their own number: a rank of the attempt before that is still dying may
@@ -121,12 +112,12 @@ static dh_status check_entry(void *context, const dh_journal_entry *entry)
         return DH_OK; /* in the latter case it was appended just now */
     }
     DH_TRY(options->poll(options->poll_context));
-    const size_t chunks_before = state->out->chunk_count;
+    const size_t chunks_before = state->out->chunks.count;
     bool intact = false;
-    DH_TRY(dh_spill_check(options->folder, entry, state->schema, &state->scratch, take_chunk, state->out,
-                          options->poll, options->poll_context, &intact));
+    DH_TRY(dh_spill_check(options->folder, entry, state->schema, &state->scratch, take_chunk,
+                          &state->out->chunks, options->poll, options->poll_context, &intact));
     if (!intact) {
-        state->out->chunk_count = chunks_before;
+        state->out->chunks.count = chunks_before;
         state->damaged++;
         dh_warning("%s: the spill of attempt %u, rank %u is damaged at %" PRIu64 ", %" PRIu64
                    " bytes: a segment is computed again",
@@ -258,14 +249,14 @@ static dh_status compare_doubles(const recoverer *state)
 static void drop_doubles(dh_recovery *out)
 {
     size_t kept = 0;
-    for (size_t c = 0; c < out->chunk_count; c++) {
-        const dh_chunk_entry *chunk = &out->chunk[c];
+    for (size_t c = 0; c < out->chunks.count; c++) {
+        const dh_chunk_entry *chunk = &out->chunks.entry[c];
         const dh_segment *segment = dh_recovery_find(out, chunk->first_source, chunk->begin);
         if (segment != NULL && segment->epoch == chunk->epoch && segment->rank == chunk->rank) {
-            out->chunk[kept++] = *chunk;
+            out->chunks.entry[kept++] = *chunk;
         }
     }
-    out->chunk_count = kept;
+    out->chunks.count = kept;
 }
 
 /* ---- what is not needed ------------------------------------------------------------------------------ */
@@ -401,6 +392,6 @@ dh_status dh_recover(dh_comm *comm, const dh_schema *schema, const dh_recover_op
 void dh_recovery_free(dh_recovery *recovery)
 {
     dh_shared_free(recovery->memory);
-    free(recovery->chunk);
+    dh_chunk_list_free(&recovery->chunks);
     *recovery = (dh_recovery){0};
 }

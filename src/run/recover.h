@@ -23,8 +23,7 @@ typedef struct dh_recovery {
     const dh_segment
         *segment; /* of all ranks, sorted by first_source and begin; the same one twice side by side */
     uint64_t count;
-    dh_chunk_entry *chunk; /* a share of the chunks of the done segments: of all ranks together, each once */
-    size_t chunk_count, chunk_capacity;
+    dh_chunk_list chunks; /* a share of the chunks of the done segments: of all ranks together, each once */
     uint64_t segments, documents, text_bytes, file_bytes, bad; /* sums, each segment once */
     uint64_t damaged; /* segments that are in a journal, and must be computed again */
 } dh_recovery;

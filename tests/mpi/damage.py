@@ -391,19 +391,14 @@ PARTS = {"journals-cut": check_journals_cut, "journals-flipped": check_journals_
 
 
 def main():
+    """damage.py [PROGRAM] [COUNT|all] [PART...]"""
     checks = support.Checks()
-    words = [word for word in sys.argv[1:] if word != os.environ.get("DHATU") and not os.access(word, os.X_OK)]
-    count = next((0 if word == "all" else int(word) for word in words if word == "all" or word.isdigit()), None)
-    only = [word for word in words if word in PARTS]
+    only, count = support.words_given(PARTS)
     print(f"seed {SEED}")
     with support.folder() as work:
         prepared = Prepared(support.Bench(checks, work))
         print(f"{prepared.segments} segments in {len(prepared.journals)} journals of {len(prepared.attempts)} attempts")
-        for name, check in PARTS.items():
-            if not only or name in only:
-                began = time.monotonic()
-                number = check(checks, prepared, random.Random(SEED), count)
-                print(f"{name}: {number} in {time.monotonic() - began:.1f} s", flush=True)
+        support.run_parts(PARTS, only, lambda check: print(check(checks, prepared, random.Random(SEED), count), "cases"))
     checks.exit()
 
 

@@ -590,18 +590,14 @@ PARTS = {"kills": check_kills, "strace-kills": check_strace_kills, "commits": ch
 
 
 def main():
+    """faults.py [PROGRAM] [COUNT|all] [PART...]"""
     checks = support.Checks()
-    words = [word for word in sys.argv[1:] if word != os.environ.get("DHATU") and not os.access(word, os.X_OK)]
-    count = next((0 if word == "all" else int(word) for word in words if word == "all" or word.isdigit()), None)
-    only = [word for word in words if word in PARTS]
+    only, count = support.words_given(PARTS)
     print(f"seed {SEED}")
     with support.folder() as work:
         bench = support.Bench(checks, work)
-        for name, check in PARTS.items():
-            if name in only or not only and name != "disks-inside":
-                began = time.monotonic()
-                check(checks, bench, Sample(count))
-                print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+        support.run_parts(PARTS, only or [name for name in PARTS if name != "disks-inside"],
+                          lambda check: check(checks, bench, Sample(count)))
     checks.exit()
 
 

@@ -353,18 +353,12 @@ PARTS = {"doubles": check_doubles, "frozen": check_frozen, "hosts": check_hosts}
 
 
 def main():
-    words = sys.argv[1:]
-    count = next((int(word) for word in words if word.isdigit()), DOUBLE_STARTS)
-    parts = [word for word in words if word in PARTS]
+    """locks.py [PROGRAM] [COUNT] [PART...]"""
+    parts, count = support.words_given(PARTS)
     checks = support.Checks()
     support.program()
     print(f"seed {SEED}")
-    for name, check in PARTS.items():
-        if not parts or name in parts:
-            began = time.monotonic()
-            with support.folder() as work:
-                check(checks, work, count)
-            print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+    support.run_in_folders(PARTS, parts, lambda check, work: check(checks, work, count or DOUBLE_STARTS))
     checks.exit()
 
 

@@ -1064,18 +1064,12 @@ PARTS = {"places": check_places, "map": check_map, "stream": check_stream, "sign
 
 
 def main():
-    words = sys.argv[1:]
-    full = "long" in words
-    parts = [word for word in words if word in PARTS]
+    """restart.py [PROGRAM] [long] [PART...]"""
+    parts, _ = support.words_given(PARTS)
     checks = support.Checks()
     support.program()
     print(f"seed {SEED}")
-    for name, check in PARTS.items():
-        if not parts or name in parts:
-            began = time.monotonic()
-            with support.folder() as work:
-                check(checks, work, full)
-            print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+    support.run_in_folders(PARTS, parts, lambda check, work: check(checks, work, "long" in sys.argv[1:]))
     checks.exit()
 
 

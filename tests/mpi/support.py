@@ -225,6 +225,30 @@ class Checks:
         sys.exit(1 if self.failures else 0)
 
 
+def words_given(parts):
+    """Of the arguments: the parts that are named, and a count (0 for "all", None where none is given)."""
+    given = sys.argv[1:]
+    count = next((0 if word == "all" else int(word) for word in given if word == "all" or word.isdigit()), None)
+    return [word for word in given if word in parts], count
+
+
+def run_parts(parts, chosen, run):
+    """Calls run(check) for the chosen parts, or all of them, and tells the time of each."""
+    for name, check in parts.items():
+        if not chosen or name in chosen:
+            began = time.monotonic()
+            run(check)
+            print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+
+
+def run_in_folders(parts, chosen, run):
+    """The same, run(check, work) with a folder of its own."""
+    def in_folder(check):
+        with folder() as work:
+            run(check, work)
+    run_parts(parts, chosen, in_folder)
+
+
 @contextlib.contextmanager
 def folder():
     path = tempfile.mkdtemp(prefix="dhatu-test-")

@@ -746,6 +746,7 @@ static void test_a_range_inside_a_giant_record_reads_little_of_it(void **state)
         assert_int_equal(all.facts.bytes, DH_CONTENT_BLOCK);
         assert_true(poll.calls <= 2);
     }
+    free(all.record);
     dh_record_reader_free(reader);
     dh_buffer_free(&text);
 }
