@@ -151,6 +151,7 @@ class Campaign:
             options = ["--segment-size", SIZES[ranks], "--deflate", deflate, "--keep-checkpoint"]
             outcome = support.run(self.arguments(place, options), ranks, LIMIT)
             if not self.checks.ended(outcome, 0, label):
+                print(outcome.err)
                 return False
             self.check_bytes(place, deflate, label)
             self.seconds.setdefault(ranks, outcome.seconds)

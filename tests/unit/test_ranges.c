@@ -378,7 +378,7 @@ static void test_segments_of_random_sources(void **state)
     (void)state;
     static const size_t line_max[] = {1000, 70000, 400000};
     for (unsigned turn = 0; turn < support_turns(12); turn++) {
-        dh_buffer text = random_file(1500000, line_max[turn % 3]);
+        dh_buffer text = random_file(support_turns(1500000), line_max[turn % 3]);
         expect_segments_of(&text, turn % 4 == 0 ? 50000 : 1 << 20);
         dh_buffer_free(&text);
     }
@@ -400,8 +400,8 @@ static void test_segments_inside_a_giant_record(void **state)
 {
     (void)state;
     static const size_t giant[] = {3 * DH_CONTENT_BLOCK, 5 << 19};
-    for (size_t i = 0; i < COUNT(giant); i++) {
-        for (int end = 0; end < 2; end++) {
+    for (size_t i = 0; i < support_turns(COUNT(giant)); i++) {
+        for (unsigned end = 0; end < support_turns(2); end++) {
             dh_buffer text = {0};
             put_record(&text, 100);
             assert_ok(dh_buffer_printf(&text, "\n\n"));
@@ -420,7 +420,7 @@ static void test_segments_inside_a_giant_record(void **state)
 static void test_segments_of_sources_of_exactly_some_segments(void **state)
 {
     (void)state;
-    for (size_t s = 0; s < COUNT(segment_sizes); s++) {
+    for (size_t s = 0; s < support_turns(COUNT(segment_sizes)); s++) {
         for (int sort = 0; sort < 9; sort++) {
             dh_buffer text = {0};
             const size_t size = (size_t)(2 * segment_sizes[s]) + (size_t)(sort % 3) - 1;
@@ -517,7 +517,7 @@ static void test_segments_of_truncated_sources(void **state)
 {
     (void)state;
     for (unsigned turn = 0; turn < support_turns(6); turn++) {
-        dh_buffer text = random_file(1000000, turn % 2 == 0 ? 1000 : 300000);
+        dh_buffer text = random_file(support_turns(1000000), turn % 2 == 0 ? 1000 : 300000);
         for (size_t p = 0; p < COUNT(packers); p++) { /* of one member: a cut between two shows nowhere */
             dh_buffer file = packed_as(packers[p], &text);
             file.size = file.size * (1 + (size_t)support_random_below(98)) / 100;
@@ -534,7 +534,7 @@ static void test_segments_of_truncated_sources(void **state)
 static void test_segments_of_corrupt_sources(void **state)
 {
     (void)state;
-    dh_buffer text = random_lines(40000);
+    dh_buffer text = random_lines(support_turns(40000));
     dh_record_reader *reader = reader_of(DH_FORMAT_JSONL, 1 << 20);
     for (unsigned turn = 0; turn < support_turns(20); turn++) {
         dh_buffer file = packed_as(turn % 2 == 0 ? pack_gzip : pack_gzip_members, &text);
@@ -698,7 +698,7 @@ static void test_poll_is_called_after_each_read_and_may_stop_it(void **state)
     const uint64_t middle = 20 * DH_CONTENT_BLOCK;
     poll_count poll = {0};
     dh_record_reader *reader = polled_reader(&poll);
-    for (size_t p = 0; p < COUNT(all_packers); p++) {
+    for (size_t p = 0; p < support_turns(COUNT(all_packers)); p++) {
         const char *path = write_packed(all_packers[p], &text, "poll");
         uint64_t records = 0;
         poll = (poll_count){0};
