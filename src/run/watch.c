@@ -174,8 +174,8 @@ static dh_status look_at_files(dh_watch *watch, double now)
         watch->last_stop = now;
         const char *path = (const char *)watch->stop_path.data;
         struct stat facts;
-        if (DH_CALL(STAT, path, stat(path, &facts)) ==
-            0) { /* where it cannot be told, nobody asks us to stop */
+        /* Where it cannot be told, nobody asks us to stop. */
+        if (DH_CALL(STAT, path, stat(path, &facts)) == 0) {
             leave(watch, REASON_STOP);
         }
     }
