@@ -275,8 +275,8 @@ dh_status dh_run_checkpoint_leave(const dh_run_checkpoint *checkpoint, dh_status
     dh_attempt attempt = checkpoint->attempt;
     (void)dh_attempt_end(checkpoint->folder, &attempt, dh_status_exit_code(status)); /* logged */
     if (status != DH_OK && status != DH_MISMATCH && status != DH_USAGE) {
-        char count[48] = "what was done is";
-        if (committed > 0) { /* else it ended before it had looked */
+        char count[48] = "what earlier attempts did is"; /* it ended before it had looked what that is */
+        if (committed > 0 || !checkpoint->going_on) {
             (void)snprintf(count, sizeof count, "%" PRIu64 " segments are done and", committed);
         }
         dh_say("%s kept in %s: run the same command again to go on", count, checkpoint->folder);

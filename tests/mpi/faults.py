@@ -21,7 +21,7 @@ SEED = 20240501
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EROFS", "EACCES")
 CALLS = ("open", "read", "write", "sync", "close", "rename", "link", "remove", "reserve", "folder", "stat")
 FAULT = re.compile(r"fault on purpose: (\w+) of (.*): (\w+)$", re.M)
-DONE = re.compile(r"(?:(\d+) segments are done and|what was done is) kept in")  # the latter: it had not looked yet
+DONE = re.compile(r"(?:(\d+) segments are done and|what earlier attempts did is) kept in")  # the latter: it had not looked yet
 
 # Calls that may fail without harm to the result, so that a run may go on: their kind, and what of the path is left
 # without the folder of the case. What is removed at the end is of no use any more. Whether a file exists is asked
