@@ -10,6 +10,7 @@
 struct dh_h5 {
     hid_t file;
     char *path;
+    bool failed; /* an error was told */
 };
 
 /* ---- errors ------------------------------------------------------------------------------------------ */
@@ -43,8 +44,9 @@ bool dh_h5_is_broken(void)
     return close_failed;
 }
 
-static dh_status failed(const dh_h5 *h5, const char *object, const char *action)
+static dh_status failed(dh_h5 *h5, const char *object, const char *action)
 {
+    h5->failed = true;
     return dh_error(DH_IO, "%s: cannot %s %s: HDF5: %s", h5->path, action, object, last_reason);
 }
 
@@ -105,7 +107,7 @@ dh_status dh_h5_close(dh_h5 *h5)
     dh_status status = DH_OK;
     if (H5Fclose(h5->file) < 0) {
         close_failed = true;
-        status = failed(h5, "the file", "close");
+        status = h5->failed ? DH_IO : failed(h5, "the file", "close"); /* the same disk is full once */
     }
     free(h5->path);
     free(h5);
