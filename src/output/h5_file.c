@@ -75,7 +75,7 @@ static dh_status wrap(hid_t file, const char *path, dh_h5 **out)
 dh_status dh_h5_create(const char *path, dh_h5 **out)
 {
     (void)H5Eset_auto2(H5E_DEFAULT, remember, NULL);
-    const dh_h5 unnamed = {.file = H5I_INVALID_HID, .path = (char *)(uintptr_t)path};
+    dh_h5 unnamed = {.file = H5I_INVALID_HID, .path = (char *)(uintptr_t)path};
     const hid_t create = H5Pcreate(H5P_FILE_CREATE);
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     hid_t file = H5I_INVALID_HID;
@@ -91,7 +91,7 @@ dh_status dh_h5_create(const char *path, dh_h5 **out)
 dh_status dh_h5_open(const char *path, bool writable, dh_h5 **out)
 {
     (void)H5Eset_auto2(H5E_DEFAULT, remember, NULL);
-    const dh_h5 unnamed = {.file = H5I_INVALID_HID, .path = (char *)(uintptr_t)path};
+    dh_h5 unnamed = {.file = H5I_INVALID_HID, .path = (char *)(uintptr_t)path};
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     (void)H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V110);
     const hid_t file = H5Fopen(path, writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access);
