@@ -61,6 +61,20 @@ static inline bool dh_fault_passes(dh_fault_call call, const char *subject)
     return fault <= 0;
 }
 
+/* The same for a call that moves bytes; *size becomes what it is to move. */
+static inline bool dh_fault_lets_move(dh_fault_call call, const char *subject, size_t *size)
+{
+    const int fault = dh_fault(call, subject);
+    if (fault > 0) {
+        errno = fault;
+        return false;
+    }
+    if (fault == DH_FAULT_SHORT) {
+        *size = (*size + 1) / 2;
+    }
+    return true;
+}
+
 /* Makes a call that returns -1 with errno, again while a signal interrupts it: on some network and user space
  * file systems that happens to all of them. */
 #define DH_CALL(kind, subject, call)                                                                         \

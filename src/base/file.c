@@ -16,20 +16,6 @@
 
 /* ---- system calls, which may be asked to fail (fault.h) --------------------------------------------- */
 
-/* As dh_fault_passes, for a call that moves bytes; *size becomes what it is to move. */
-static bool may_move(dh_fault_call call, const char *path, size_t *size)
-{
-    const int fault = dh_fault(call, path);
-    if (fault > 0) {
-        errno = fault;
-        return false;
-    }
-    if (fault == DH_FAULT_SHORT) {
-        *size = (*size + 1) / 2;
-    }
-    return true;
-}
-
 static int try_open(const char *path, int flags)
 {
     return DH_CALL(OPEN, path, open(path, flags | O_CLOEXEC, 0666));
@@ -40,7 +26,7 @@ static ssize_t try_read(int file, const char *path, void *data, size_t size, uin
     ssize_t got;
     do {
         size_t piece = size;
-        got = may_move(DH_CALL_READ, path, &piece) ? pread(file, data, piece, (off_t)offset) : -1;
+        got = dh_fault_lets_move(DH_CALL_READ, path, &piece) ? pread(file, data, piece, (off_t)offset) : -1;
     } while (got < 0 && errno == EINTR);
     return got;
 }
@@ -169,7 +155,7 @@ dh_status dh_file_write_parts_at(int file, const char *path, const dh_file_part 
         struct iovec piece[PIECES_MAX];
         size_t wanted = size - done;
         const ssize_t put =
-            may_move(DH_CALL_WRITE, path, &wanted)
+            dh_fault_lets_move(DH_CALL_WRITE, path, &wanted)
                 ? pwritev(file, piece, pieces_from(&place, wanted, piece), (off_t)(offset + done))
                 : -1;
         if (put < 0 && errno == EINTR) {

@@ -360,9 +360,7 @@ static dh_status take_name(void *context, const char *name)
     uint32_t epoch = 0;
     uint32_t rank = 0;
     const dh_checkpoint_file file = dh_checkpoint_classify(name, &epoch, &rank);
-    const bool numbered =
-        file == DH_CHECKPOINT_ATTEMPT || file == DH_CHECKPOINT_SPILL || file == DH_CHECKPOINT_JOURNAL;
-    if (numbered && epoch > highest->any) {
+    if (epoch > highest->any) { /* 0 of names without one */
         highest->any = epoch;
     }
     if (file == DH_CHECKPOINT_ATTEMPT && epoch > highest->attempt) {

@@ -123,25 +123,15 @@ const char *dh_stream_damage_name(dh_stream_damage damage)
 
 /* ---- the bytes of the file -------------------------------------------------------------------------- */
 
-/* What a system call that is asked to fail returns. */
-static int fails_with(int fault)
-{
-    errno = fault;
-    return -1;
-}
-
 dh_status dh_input_read(dh_input *input, uint8_t *out, size_t size, size_t *got)
 {
     size_t done = 0;
     while (done < size) {
         /* Linux moves at most 2 GiB at a time. */
         size_t piece = size - done < (size_t)1 << 30 ? size - done : (size_t)1 << 30;
-        const int fault = dh_fault(DH_CALL_READ, input->path);
-        if (fault == DH_FAULT_SHORT) {
-            piece = (piece + 1) / 2;
-        }
-        const ssize_t count =
-            fault > 0 ? fails_with(fault) : pread(input->file, out + done, piece, (off_t)input->offset);
+        const ssize_t count = dh_fault_lets_move(DH_CALL_READ, input->path, &piece)
+                                  ? pread(input->file, out + done, piece, (off_t)input->offset)
+                                  : -1;
         if (count < 0 && errno == EINTR) {
             continue;
         }
