@@ -80,7 +80,7 @@ static double run_once(bench_state *bench, const dh_active_job *job, void *const
                                 .prefix_hit = bench->sink.prefix_hit,
                                 .prefix_hit_offset = bench->hit_offset + first,
                                 .lexicon = bench->lexicon + first};
-        if (job->job->vectorise(job->state, bench->settings.backend, &batch, column) != DH_BACKEND_OK) {
+        if (dh_job_compute(job->job, job->state, bench->settings.backend, &batch, column) != DH_BACKEND_OK) {
             exit(1);
         }
         first = last;

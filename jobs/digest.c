@@ -60,8 +60,7 @@ static uint32_t digest_columns(const void *state, dh_column column[DH_JOB_COLUMN
     return COLUMN_COUNT;
 }
 
-static dh_backend_status digest_vectorise(void *state, dh_backend *backend, const dh_batch *batch,
-                                          void *const *column)
+static dh_backend_status digest_vectorise(const void *state, dh_lane *lane, void *const *column)
 {
     (void)state;
     const dh_digest_out out = {
@@ -71,7 +70,7 @@ static dh_backend_status digest_vectorise(void *state, dh_backend *backend, cons
         .variance = column[COLUMN_VARIANCE],
         .score = column[COLUMN_SCORE],
     };
-    return backend->kind->digest(backend, batch, &out);
+    return lane->backend->kind->digest(lane, &out);
 }
 
 /* Known answers for "", "a" and "abc", computed from the definition with Python's hashlib and floats. */
@@ -121,7 +120,7 @@ static dh_status digest_self_test(void *state, dh_backend *backend)
     void *const column[COLUMN_COUNT] = {raw, prime, entropy, variance, score};
     const dh_batch batch = {
         .document_count = KNOWN, .text = (const uint8_t *)known_text, .text_offset = known_offset};
-    if (digest_vectorise(state, backend, &batch, column) != DH_BACKEND_OK) {
+    if (dh_job_compute(&dh_job_digest, state, backend, &batch, column) != DH_BACKEND_OK) {
         return dh_error(DH_INTERNAL, "job digest: backend %s failed on the known answers",
                         backend->kind->name);
     }

@@ -2,13 +2,12 @@
 #include "jobs/job.h"
 
 #include "base/buffer.h"
-#include "base/file.h"
 #include "base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMN_SHA256 = 0, WINDOW = 1024, HEX_SIZE = 2 * DH_SHA256_SIZE, LANGUAGE_SUMS = 3 };
+enum { COLUMN_SHA256 = 0, HEX_SIZE = 2 * DH_SHA256_SIZE, LANGUAGE_SUMS = 3 };
 
 typedef struct documents_job {
     const dh_job_setup *setup;
@@ -55,28 +54,10 @@ static uint32_t documents_columns(const void *state, dh_column column[DH_JOB_COL
     return 1;
 }
 
-static dh_backend_status documents_vectorise(void *state, dh_backend *backend, const dh_batch *batch,
-                                             void *const *column)
+static dh_backend_status documents_vectorise(const void *state, dh_lane *lane, void *const *column)
 {
     (void)state;
-    static _Thread_local uint8_t digest[WINDOW * DH_SHA256_SIZE];
-    static const dh_sha256_prefix no_prefix = {0, {0}};
-    char *hex = column[COLUMN_SHA256];
-    for (uint32_t first = 0; first < batch->document_count; first += WINDOW) {
-        dh_batch window = *batch;
-        const uint32_t left = batch->document_count - first;
-        window.document_count = left < WINDOW ? left : WINDOW;
-        window.text_offset = batch->text_offset + first;
-        const dh_backend_status status = backend->kind->sha256(backend, &window, &no_prefix, 1, digest);
-        if (status != DH_BACKEND_OK) {
-            return status;
-        }
-        for (uint32_t d = 0; d < window.document_count; d++) {
-            dh_hex_digits(digest + (size_t)d * DH_SHA256_SIZE, DH_SHA256_SIZE,
-                          hex + (size_t)(first + d) * HEX_SIZE);
-        }
-    }
-    return DH_BACKEND_OK;
+    return lane->backend->kind->sha256(lane, column[COLUMN_SHA256]);
 }
 
 static dh_status documents_self_test(void *state, dh_backend *backend)
@@ -89,7 +70,7 @@ static dh_status documents_self_test(void *state, dh_backend *backend)
     const dh_batch batch = {.document_count = 2, .text = (const uint8_t *)text, .text_offset = offset};
     char hex[2 * HEX_SIZE];
     void *const column[] = {hex};
-    if (documents_vectorise(state, backend, &batch, column) != DH_BACKEND_OK ||
+    if (dh_job_compute(&dh_job_documents, state, backend, &batch, column) != DH_BACKEND_OK ||
         memcmp(hex, expected, sizeof hex) != 0) {
         return dh_error(DH_INTERNAL, "SHA-256 on backend %s fails its known answers", backend->kind->name);
     }

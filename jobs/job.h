@@ -5,8 +5,9 @@
  * in this order:
  *
  *   create                    once a rank
- *   self_test                 once a rank: known answers, on the backend that will do the work
- *   vectorise, source_sums    for every batch, wherever it was read
+ *   self_test, load           once a backend that will do work: known answers, tables
+ *   vectorise                 for every batch, on whichever backend
+ *   source_sums               for every batch, where it was read
  *   accumulate                for blocks of result rows; ranks see different blocks
  *   merge                     the accumulators of two ranks become one, until one rank has all
  *   emit                      on that rank: the corpus-level results
@@ -93,7 +94,6 @@ typedef struct dh_job_setup {
     uint32_t language_count;                     /* codes are below this */
 } dh_job_setup;
 
-/* What can happen to vectorise: the backend's own status. */
 typedef struct dh_job dh_job;
 struct dh_job {
     const char *name;
@@ -110,9 +110,12 @@ struct dh_job {
     /* Computes known answers on the backend. Errors: DH_INTERNAL (logged with got and expected). */
     dh_status (*self_test)(void *state, dh_backend *backend);
 
-    /* column[c] has room for the batch's documents. */
-    dh_backend_status (*vectorise)(void *state, dh_backend *backend, const dh_batch *batch,
-                                   void *const *column);
+    /* Once a backend, behind the self-test: loads what the job's kernels need. NULL: nothing. */
+    dh_backend_status (*load)(const void *state, dh_backend *backend);
+
+    /* Queues the job's kernels over lane->batch. column[c] has room for the batch's documents. Threads with a
+     * lane each may call it at the same time: it may not change the state. */
+    dh_backend_status (*vectorise)(const void *state, dh_lane *lane, void *const *column);
 
     /* Sums by source: how many, their names, and adding the documents [from, to) of rows. May be 0/NULL. */
     uint32_t (*source_sum_count)(const void *state);
@@ -130,6 +133,10 @@ struct dh_job {
 /* All jobs that a user can name, NULL at the end. */
 extern const dh_job *const dh_jobs[];
 const dh_job *dh_job_find(const char *name, size_t size);
+
+/* Runs a batch through a lane of the backend and waits for it: for known answers. */
+dh_backend_status dh_job_compute(const dh_job *job, const void *state, dh_backend *backend,
+                                 const dh_batch *batch, void *const *column);
 
 /* Always active, in front of the others: bytes, tokens, language, SHA-256 of each document. */
 extern const dh_job dh_job_documents;

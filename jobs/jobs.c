@@ -27,3 +27,15 @@ size_t dh_column_row_size(const dh_column *column)
 {
     return dh_type_size(column->type) * column->width;
 }
+
+dh_backend_status dh_job_compute(const dh_job *job, const void *state, dh_backend *backend,
+                                 const dh_batch *batch, void *const *column)
+{
+    dh_lane *lane = &backend->lane[0];
+    dh_backend_status status = backend->kind->begin(lane, batch);
+    if (status == DH_BACKEND_OK) {
+        status = job->vectorise(state, lane, column);
+    }
+    const dh_backend_status waited = status != DH_BACKEND_LOST ? dh_lane_wait(lane) : status;
+    return status != DH_BACKEND_OK ? status : waited;
+}

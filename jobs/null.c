@@ -42,11 +42,10 @@ static uint32_t null_columns(const void *state, dh_column column[DH_JOB_COLUMNS_
 }
 
 /* A job without a kernel of its own loops over the batch here; one with a kernel calls the backend. */
-static dh_backend_status null_vectorise(void *state, dh_backend *backend, const dh_batch *batch,
-                                        void *const *column)
+static dh_backend_status null_vectorise(const void *state, dh_lane *lane, void *const *column)
 {
     (void)state;
-    (void)backend;
+    const dh_batch *batch = lane->batch;
     uint32_t *even = column[COLUMN_EVEN];
     for (uint32_t d = 0; d < batch->document_count; d++) {
         even[d] = 0;
@@ -65,7 +64,7 @@ static dh_status null_self_test(void *state, dh_backend *backend)
     const dh_batch batch = {.document_count = 3, .token = token, .token_offset = offset};
     uint32_t even[3] = {9, 9, 9};
     void *const column[] = {even};
-    if (null_vectorise(state, backend, &batch, column) != DH_BACKEND_OK) {
+    if (dh_job_compute(&dh_job_null, state, backend, &batch, column) != DH_BACKEND_OK) {
         return dh_error(DH_INTERNAL, "job null: the backend failed on its known answer");
     }
     for (int d = 0; d < 3; d++) {

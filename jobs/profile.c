@@ -130,9 +130,14 @@ static uint32_t profile_columns(const void *state, dh_column column[DH_JOB_COLUM
     return COLUMN_CODES + job->codes;
 }
 
-static dh_backend_status vectorise_with(const dh_profile_tables *tables, uint32_t codes, dh_backend *backend,
-                                        const dh_batch *batch, void *const *column)
+static dh_backend_status profile_load(const void *state, dh_backend *backend)
 {
+    return backend->kind->load(backend, ((const profile_job *)state)->setup->lexicons);
+}
+
+static dh_backend_status profile_vectorise(const void *state, dh_lane *lane, void *const *column)
+{
+    const uint32_t codes = ((const profile_job *)state)->codes;
     const dh_profile_out out = {
         .counts = column[COLUMN_COUNTS],
         .profile = column[COLUMN_PROFILE],
@@ -145,14 +150,7 @@ static dh_backend_status vectorise_with(const dh_profile_tables *tables, uint32_
         .code3 = codes > 1 ? column[COLUMN_CODES + 1] : NULL,
         .code5 = codes > 2 ? column[COLUMN_CODES + 2] : NULL,
     };
-    return backend->kind->profile(backend, batch, tables, &out);
-}
-
-static dh_backend_status profile_vectorise(void *state, dh_backend *backend, const dh_batch *batch,
-                                           void *const *column)
-{
-    const profile_job *job = state;
-    return vectorise_with(job->setup->lexicons, job->codes, backend, batch, column);
+    return lane->backend->kind->profile(lane, &out);
 }
 
 /* ---- the known answer: a lexicon of four terms over three categories, one document ------------------ */
@@ -289,11 +287,14 @@ static dh_status profile_self_test(void *state, dh_backend *backend)
     void *const column[] = {profile,   counts,    prime,    &matched, &value[0],
                             &value[1], &value[2], &code[0], &code[1], &code[2]};
     dh_status status = DH_INTERNAL;
-    if (vectorise_with(&tables, 3, backend, &batch, column) == DH_BACKEND_OK) {
+    const profile_job all_codes = {.codes = 3};
+    if (backend->kind->load(backend, &tables) == DH_BACKEND_OK &&
+        dh_job_compute(&dh_job_profile, &all_codes, backend, &batch, column) == DH_BACKEND_OK) {
         status = known_check(counts, profile, prime, value, code, matched, backend->kind->name);
     } else {
         (void)dh_error(status, "job profile: backend %s failed on its known answer", backend->kind->name);
     }
+    (void)backend->kind->load(backend, NULL); /* these tables go */
     free(known);
     return status;
 }
@@ -359,6 +360,7 @@ const dh_job dh_job_profile = {
     .free = profile_free,
     .columns = profile_columns,
     .self_test = profile_self_test,
+    .load = profile_load,
     .vectorise = profile_vectorise,
     .source_sum_count = profile_source_sum_count,
     .source_sum_description = "units of each category: K positive, then K negative",

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct cpu_backend {
     dh_backend base;
@@ -20,14 +21,65 @@ static const dh_sha256_prefix dhatu_prefix[DH_DHATUS] = {
     {7, "CAUSE::"},  {6, "ITER::"},  {8, "DECIDE::"}, {6, "FEEL::"},
 };
 
-static dh_backend_status cpu_open(int device, dh_backend **out)
+/* ---- the machine ------------------------------------------------------------------------------------- */
+
+static uint32_t cpu_devices(char why[DH_BACKEND_TEXT])
+{
+    why[0] = '\0';
+    return 1;
+}
+
+/* The value of the first line of a file of /proc that begins with key. */
+static void read_proc(const char *path, const char *key, char *out, size_t size)
+{
+    char line[512];
+    out[0] = '\0';
+    FILE *file = fopen(path, "re");
+    while (file != NULL && out[0] == '\0' && fgets(line, sizeof line, file) != NULL) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, key, strlen(key)) == 0 && colon != NULL) {
+            colon += 1 + strspn(colon + 1, " \t");
+            (void)snprintf(out, size, "%.*s", (int)strcspn(colon, "\n"), colon);
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+}
+
+static uint64_t memory_of(const char *key)
+{
+    char value[64];
+    read_proc("/proc/meminfo", key, value, sizeof value);
+    return strtoull(value, NULL, 10) * 1024;
+}
+
+static dh_backend_status cpu_facts(uint32_t device, dh_device_facts *out)
 {
     (void)device;
+    *out = (dh_device_facts){.id = "cpu"};
+    read_proc("/proc/cpuinfo", "model name", out->name, sizeof out->name);
+    (void)snprintf(out->level, sizeof out->level, "SHA-256 by %s",
+                   dh_sha256_engine_name(dh_sha256_engine_best()));
+    out->memory = memory_of("MemTotal");
+    out->memory_free = memory_of("MemAvailable");
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    out->units = cores > 0 ? (uint32_t)cores : 0;
+    return DH_BACKEND_OK;
+}
+
+/* ---- open and close ---------------------------------------------------------------------------------- */
+
+static dh_backend_status cpu_open(const dh_backend_options *options, dh_backend **out,
+                                  char why[DH_BACKEND_TEXT])
+{
+    why[0] = '\0';
     cpu_backend *cpu = calloc(1, sizeof *cpu);
     if (cpu == NULL) {
+        (void)snprintf(why, DH_BACKEND_TEXT, "out of memory");
         return DH_BACKEND_NO_MEMORY;
     }
-    cpu->base.kind = &dh_backend_cpu;
+    dh_backend_prepare(&cpu->base, &dh_backend_cpu, options->lanes);
     cpu->engine = dh_sha256_engine_best();
     (void)snprintf(cpu->description, sizeof cpu->description, "CPU, SHA-256 by %s",
                    dh_sha256_engine_name(cpu->engine));
@@ -45,15 +97,66 @@ static const char *cpu_describe(const dh_backend *backend)
     return ((const cpu_backend *)backend)->description;
 }
 
-static dh_backend_status cpu_sha256(dh_backend *backend, const dh_batch *batch,
-                                    const dh_sha256_prefix *prefix, uint32_t prefix_count, uint8_t *digest)
+static const char *cpu_error(const dh_backend *backend)
 {
-    const cpu_backend *cpu = (const cpu_backend *)backend;
-    /* One prefix is one stream: alone it waits for its own results on SHA-NI, while 16 lanes do not. */
-    const bool lanes = prefix_count == 1 && dh_sha256_engine_is_available(DH_SHA256_AVX512);
-    const dh_sha256_engine engine = lanes ? DH_SHA256_AVX512 : cpu->engine;
-    dh_sha256_batch(engine, batch->text, batch->text_offset, batch->document_count, prefix, prefix_count,
-                    digest);
+    (void)backend;
+    return "";
+}
+
+static void cpu_pin(dh_backend *backend, void *memory, size_t size)
+{
+    (void)backend;
+    (void)memory;
+    (void)size;
+}
+
+static void cpu_unpin(dh_backend *backend, void *memory)
+{
+    (void)backend;
+    (void)memory;
+}
+
+static dh_backend_status cpu_load(dh_backend *backend, const dh_profile_tables *tables)
+{
+    backend->tables = tables;
+    return DH_BACKEND_OK;
+}
+
+static dh_backend_status cpu_begin(dh_lane *lane, const dh_batch *batch)
+{
+    lane->batch = batch;
+    return DH_BACKEND_OK;
+}
+
+static dh_backend_status cpu_poll(dh_lane *lane)
+{
+    (void)lane;
+    return DH_BACKEND_OK;
+}
+
+/* ---- kernels ----------------------------------------------------------------------------------------- */
+
+static dh_backend_status cpu_sha256(dh_lane *lane, char *hex)
+{
+    enum { WINDOW = 1024 };
+    static _Thread_local uint8_t digest[WINDOW * DH_SHA256_SIZE];
+    static const dh_sha256_prefix no_prefix = {0, {0}};
+    static const char digit[16] = "0123456789abcdef";
+    const dh_batch *batch = lane->batch;
+    /* One stream a text: alone it waits for its own results on SHA-NI, while 16 lanes do not. */
+    const dh_sha256_engine engine = dh_sha256_engine_is_available(DH_SHA256_AVX512)
+                                        ? DH_SHA256_AVX512
+                                        : ((const cpu_backend *)lane->backend)->engine;
+    for (uint32_t first = 0; first < batch->document_count; first += WINDOW) {
+        const uint32_t left = batch->document_count - first;
+        const uint32_t count = left < WINDOW ? left : WINDOW;
+        dh_sha256_batch(engine, batch->text, batch->text_offset + first, count, &no_prefix, 1, digest);
+        for (size_t i = 0; i < (size_t)count * DH_SHA256_SIZE; i++) {
+            hex[2 * i] = digit[digest[i] >> 4];
+            hex[2 * i + 1] = digit[digest[i] & 15];
+        }
+        hex += (size_t)count * DH_SHA256_SIZE * 2;
+    }
     return DH_BACKEND_OK;
 }
 
@@ -71,9 +174,10 @@ static void digest_document(const uint8_t *digest, uint32_t document, const dh_d
     out->score[document] = 0.7 * out->entropy[document] + 0.3 * out->variance[document];
 }
 
-static dh_backend_status cpu_digest(dh_backend *backend, const dh_batch *batch, const dh_digest_out *out)
+static dh_backend_status cpu_digest(dh_lane *lane, const dh_digest_out *out)
 {
-    const cpu_backend *cpu = (const cpu_backend *)backend;
+    const cpu_backend *cpu = (const cpu_backend *)lane->backend;
+    const dh_batch *batch = lane->batch;
     /* Windows wide enough for the SHA-256 engine to find texts of equal length; the digests of a
      * window are used while they are warm. */
     enum { WINDOW = 1024 };
@@ -115,10 +219,10 @@ static void profile_finish(const dh_profile_tables *tables, const uint32_t *coun
     }
 }
 
-static dh_backend_status cpu_profile(dh_backend *backend, const dh_batch *batch,
-                                     const dh_profile_tables *tables, const dh_profile_out *out)
+static dh_backend_status cpu_profile(dh_lane *lane, const dh_profile_out *out)
 {
-    (void)backend;
+    const dh_batch *batch = lane->batch;
+    const dh_profile_tables *tables = lane->backend->tables;
     const uint32_t width = 2 * tables->category_count;
     for (uint32_t d = 0; d < batch->document_count; d++) {
         const uint64_t tokens = batch->token_offset[d + 1] - batch->token_offset[d];
@@ -142,10 +246,18 @@ static dh_backend_status cpu_profile(dh_backend *backend, const dh_batch *batch,
 
 const dh_backend_kind dh_backend_cpu = {
     .name = "cpu",
+    .devices = cpu_devices,
+    .facts = cpu_facts,
     .open = cpu_open,
     .close = cpu_close,
     .describe = cpu_describe,
+    .error = cpu_error,
+    .pin = cpu_pin,
+    .unpin = cpu_unpin,
+    .load = cpu_load,
+    .begin = cpu_begin,
     .sha256 = cpu_sha256,
     .digest = cpu_digest,
     .profile = cpu_profile,
+    .poll = cpu_poll,
 };

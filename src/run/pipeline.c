@@ -143,7 +143,8 @@ static dh_status run_job(dh_pipeline *pipeline, uint32_t index, const dh_batch *
         read_column[c] = column[c];
     }
     const double start = dh_seconds();
-    const dh_backend_status outcome = active->job->vectorise(active->state, settings->backend, batch, column);
+    const dh_backend_status outcome =
+        dh_job_compute(active->job, active->state, settings->backend, batch, column);
     if (outcome != DH_BACKEND_OK) {
         return dh_error(DH_FAILED, "job %s failed on backend %s: %s", active->job->name,
                         settings->backend->kind->name,

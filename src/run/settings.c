@@ -133,7 +133,23 @@ static dh_status create_job(dh_settings *settings, dh_active_job *active)
     active->source_sum_count =
         active->job->source_sum_count != NULL ? active->job->source_sum_count(active->state) : 0;
     schema->source_sum_count += active->source_sum_count;
-    return active->job->self_test(active->state, settings->backend);
+    return DH_OK;
+}
+
+dh_status dh_settings_ready(const dh_settings *settings, dh_backend *backend)
+{
+    for (uint32_t j = 0; j < settings->job_count; j++) {
+        const dh_active_job *active = &settings->job[j];
+        DH_TRY(active->job->self_test(active->state, backend));
+        const dh_backend_status loaded =
+            active->job->load != NULL ? active->job->load(active->state, backend) : DH_BACKEND_OK;
+        if (loaded != DH_BACKEND_OK) {
+            return dh_error(DH_FAILED, "job %s cannot be loaded on backend %s: %s", active->job->name,
+                            backend->kind->name,
+                            loaded == DH_BACKEND_NO_MEMORY ? "no memory" : backend->kind->error(backend));
+        }
+    }
+    return DH_OK;
 }
 
 static dh_status create_jobs(dh_settings *settings)
@@ -160,11 +176,14 @@ static dh_status open_backend(dh_settings *settings, const char *name)
         return dh_error(DH_USAGE, "--backend %s: %s", name,
                         kind == NULL ? "there is no such backend" : kind->not_built);
     }
-    const dh_backend_status opened = kind->open(0, &settings->backend);
+    char why[DH_BACKEND_TEXT];
+    const dh_backend_options one_lane = {.lanes = 1};
+    const dh_backend_status opened = kind->open(&one_lane, &settings->backend, why);
     if (opened == DH_BACKEND_NO_MEMORY) {
         return dh_error(DH_NO_MEMORY, "out of memory: backend %s", kind->name);
     }
-    return opened == DH_BACKEND_OK ? DH_OK : dh_error(DH_FAILED, "backend %s cannot be opened", kind->name);
+    return opened == DH_BACKEND_OK ? DH_OK
+                                   : dh_error(DH_FAILED, "backend %s cannot be opened: %s", kind->name, why);
 }
 
 /* ---- options ----------------------------------------------------------------------------------------- */
@@ -223,7 +242,8 @@ dh_status dh_settings_resolve(const dh_options *options, dh_settings *out)
     }
     const char *backend = dh_options_text(options, DH_OPTION_BACKEND);
     DH_TRY(open_backend(out, backend != NULL ? backend : "auto"));
-    return create_jobs(out);
+    DH_TRY(create_jobs(out));
+    return dh_settings_ready(out, out->backend);
 }
 
 void dh_settings_free(dh_settings *settings)

@@ -68,6 +68,10 @@ typedef struct dh_settings {
 dh_status dh_settings_resolve(const dh_options *options, dh_settings *out);
 void dh_settings_free(dh_settings *settings);
 
+/* Checks the known answers of all jobs on the backend and loads what their kernels need. Errors: DH_INTERNAL,
+ * DH_FAILED, DH_NO_MEMORY (logged). */
+dh_status dh_settings_ready(const dh_settings *settings, dh_backend *backend);
+
 /* The options that matter to the result, as JSON: the config that the result records. */
 dh_status dh_settings_config(const dh_settings *settings, const dh_options *options, dh_buffer *out);
 

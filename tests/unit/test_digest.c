@@ -1,5 +1,5 @@
 /* Tests of kernels/digest.h on the CPU backend: known vectors, and the definition computed again. */
-#include "support.h"
+#include "lanes.h"
 
 #include "kernels/backend.h"
 
@@ -24,9 +24,8 @@ static void digest(const uint8_t *text, const uint64_t *offset, uint32_t count)
     memset(entropy, 0xA5, sizeof entropy);
     memset(variance, 0xA5, sizeof variance);
     memset(score, 0xA5, sizeof score);
-    dh_backend *backend = NULL;
-    assert_int_equal(dh_backend_cpu.open(0, &backend), DH_BACKEND_OK);
-    assert_int_equal(dh_backend_cpu.digest(backend, &batch, &out), DH_BACKEND_OK);
+    dh_backend *backend = open_cpu();
+    assert_int_equal(dh_backend_cpu.digest(begin(backend, &batch), &out), DH_BACKEND_OK);
     dh_backend_cpu.close(backend);
     static const uint8_t sentinel[sizeof(double)] = {0xA5, 0xA5, 0xA5, 0xA5, 0xA5, 0xA5, 0xA5, 0xA5};
     assert_memory_equal(&raw[count][0], sentinel, sizeof raw[0][0]);

@@ -1,5 +1,5 @@
 /* Tests of every job: columns, known answers on a right and on a broken backend, accumulate and merge. */
-#include "support.h"
+#include "lanes.h"
 
 #include "jobs/job.h"
 #include "lexicon/lexicon.h"
@@ -154,18 +154,17 @@ typedef enum fault {
 
 static fault current;
 
-static dh_backend_status broken_sha256(dh_backend *backend, const dh_batch *batch,
-                                       const dh_sha256_prefix *prefix, uint32_t prefix_count, uint8_t *digest)
+static dh_backend_status broken_sha256(dh_lane *lane, char *hex)
 {
-    const dh_backend_status status = dh_backend_cpu.sha256(backend, batch, prefix, prefix_count, digest);
-    digest[batch->document_count * prefix_count * DH_SHA256_SIZE - 1] ^= current == FAULT_SHA256_BIT;
+    const dh_backend_status status = dh_backend_cpu.sha256(lane, hex);
+    hex[lane->batch->document_count * 2 * DH_SHA256_SIZE - 1] ^= current == FAULT_SHA256_BIT;
     return current == FAULT_LOST ? DH_BACKEND_LOST : status;
 }
 
-static dh_backend_status broken_digest(dh_backend *backend, const dh_batch *batch, const dh_digest_out *out)
+static dh_backend_status broken_digest(dh_lane *lane, const dh_digest_out *out)
 {
-    const dh_backend_status status = dh_backend_cpu.digest(backend, batch, out);
-    const uint32_t last = batch->document_count - 1;
+    const dh_backend_status status = dh_backend_cpu.digest(lane, out);
+    const uint32_t last = lane->batch->document_count - 1;
     out->raw[last * DH_DHATUS + DH_DHATUS - 1] =
         (uint16_t)(out->raw[last * DH_DHATUS + DH_DHATUS - 1] + (current == FAULT_DIGEST_RAW));
     out->prime[last * DH_DIGEST_PRIMES] *= current == FAULT_DIGEST_PRIME ? 1 + 1e-9 : 1;
@@ -175,11 +174,10 @@ static dh_backend_status broken_digest(dh_backend *backend, const dh_batch *batc
     return current == FAULT_LOST ? DH_BACKEND_LOST : status;
 }
 
-static dh_backend_status broken_profile(dh_backend *backend, const dh_batch *batch,
-                                        const dh_profile_tables *tables, const dh_profile_out *out)
+static dh_backend_status broken_profile(dh_lane *lane, const dh_profile_out *out)
 {
-    const dh_backend_status status = dh_backend_cpu.profile(backend, batch, tables, out);
-    out->counts[2 * tables->category_count - 1] += current == FAULT_PROFILE_COUNTS;
+    const dh_backend_status status = dh_backend_cpu.profile(lane, out);
+    out->counts[2 * lane->backend->tables->category_count - 1] += current == FAULT_PROFILE_COUNTS;
     out->profile[0] *= current == FAULT_PROFILE_SHARE ? 1.0000002F : 1;
     out->matched[0] += current == FAULT_PROFILE_MATCHED;
     out->coverage[0] += current == FAULT_PROFILE_COVERAGE ? 1e-9 : 0;
@@ -214,8 +212,7 @@ static void test_self_tests_pass_on_the_cpu_and_see_every_fault(void **state)
     kind.sha256 = broken_sha256;
     kind.digest = broken_digest;
     kind.profile = broken_profile;
-    dh_backend *backend = NULL;
-    assert_int_equal(dh_backend_cpu.open(0, &backend), DH_BACKEND_OK);
+    dh_backend *backend = open_cpu();
     backend->kind = &kind;
     dh_job_setup setup;
     dh_lexicons *lexicons = set_up_jobs(9, &setup);

@@ -1,5 +1,5 @@
 /* Tests of kernels/profile.h on the CPU backend against a naive implementation that compares words. */
-#include "support.h"
+#include "lanes.h"
 
 #include "kernels/backend.h"
 #include "kernels/profile_core.h"
@@ -320,9 +320,9 @@ static void run_kernel(const dh_profile_tables *tables, const dh_batch *batch, r
                                 .code2 = got->code2,
                                 .code3 = got->code3,
                                 .code5 = got->code5};
-    dh_backend *backend = NULL;
-    assert_int_equal(dh_backend_cpu.open(0, &backend), DH_BACKEND_OK);
-    assert_int_equal(dh_backend_cpu.profile(backend, batch, tables, &out), DH_BACKEND_OK);
+    dh_backend *backend = open_cpu();
+    assert_int_equal(dh_backend_cpu.load(backend, tables), DH_BACKEND_OK);
+    assert_int_equal(dh_backend_cpu.profile(begin(backend, batch), &out), DH_BACKEND_OK);
     dh_backend_cpu.close(backend);
     expect_sentinels(got, batch->document_count);
 }
@@ -615,10 +615,9 @@ static void test_codes_are_optional(void **state)
                                 .coverage = got.coverage,
                                 .ambiguity = got.ambiguity,
                                 .variance = got.variance};
-    dh_backend *backend = NULL;
-    assert_int_equal(dh_backend_cpu.open(0, &backend), DH_BACKEND_OK);
-    assert_int_equal(dh_backend_cpu.profile(backend, &batch, dh_lexicons_tables(loaded), &out),
-                     DH_BACKEND_OK);
+    dh_backend *backend = open_cpu();
+    assert_int_equal(dh_backend_cpu.load(backend, dh_lexicons_tables(loaded)), DH_BACKEND_OK);
+    assert_int_equal(dh_backend_cpu.profile(begin(backend, &batch), &out), DH_BACKEND_OK);
     assert_int_equal(got.matched[0], 0);
     assert_true(got.coverage[0] == 0.0);
     dh_backend_cpu.close(backend);
