@@ -11,11 +11,9 @@
 #include <xxhash.h>
 
 enum {
-    BATCH_DOCUMENTS = 4096,
     BAD_RECORDS_MAX = 8192,     /* of a chunk */
     PARTS_MAX = 8192,           /* sources of a chunk */
     REPAIR_SIZE_MAX = 64 << 20, /* larger texts that are not UTF-8 are quarantined: repair may triple them */
-    TOKENS_KEPT = 4 << 20,      /* a token array above this is given back after its batch */
     ID_HASH_DIGITS = 16
 };
 
@@ -29,21 +27,25 @@ struct dh_pipeline {
     bool source_ended; /* in the range that was just read */
     bool beyond_end;   /* in front of it */
 
-    /* the batch that is being filled; its rows stand at chunk->rows and behind */
-    uint32_t documents;
-    dh_buffer text;
-    const uint8_t *text_elsewhere; /* a giant document lies in the reader's window */
-    uint64_t text_offset[BATCH_DOCUMENTS + 1];
-    uint64_t token_offset[BATCH_DOCUMENTS + 1];
-    uint64_t hit_offset[BATCH_DOCUMENTS + 1];
-    uint16_t lexicon[BATCH_DOCUMENTS];
-    dh_token_sink sink;
+    dh_slot_shape shape; /* of the slot of its own */
+    dh_slot own;         /* where there is no dispatcher */
+    dh_slot *slot; /* the batch that is being filled; its rows stand at chunk->rows and behind. NULL: none */
+    uint32_t away; /* batches of the chunk that others compute */
 
     dh_buffer scratch; /* a repaired text; a giant one stays in it until its batch is done */
     dh_buffer id;      /* an id before it is checked */
     dh_pipeline_stats stats;
-    double jobs_seconds; /* of all jobs: stats.job_seconds summed up */
+    double batch_seconds; /* for whole batches: computed, handed over, waited for */
 };
+
+static dh_status create_own_slot(dh_pipeline *pipeline)
+{
+    void *block = NULL;
+    dh_slot_shape_make(pipeline->settings, &pipeline->shape);
+    DH_TRY(dh_allocate(pipeline->shape.size, 1, "a batch", &block));
+    pipeline->own = (dh_slot){.shape = &pipeline->shape, .memory = block};
+    return DH_OK;
+}
 
 dh_status dh_pipeline_create(const dh_settings *settings, const dh_pipeline_hooks *hooks, dh_pipeline **out)
 {
@@ -52,7 +54,6 @@ dh_status dh_pipeline_create(const dh_settings *settings, const dh_pipeline_hook
     dh_pipeline *pipeline = memory;
     pipeline->settings = settings;
     pipeline->hooks = *hooks;
-    pipeline->sink.token_limit = settings->token_limit;
     dh_record_options records = settings->records;
     records.poll = hooks->poll;
     records.poll_context = hooks->context;
@@ -62,6 +63,9 @@ dh_status dh_pipeline_create(const dh_settings *settings, const dh_pipeline_hook
     }
     if (status == DH_OK) {
         status = dh_chunk_create(&settings->schema, &pipeline->chunk);
+    }
+    if (status == DH_OK && hooks->dispatcher == NULL) {
+        status = create_own_slot(pipeline);
     }
     if (status != DH_OK) {
         dh_pipeline_free(pipeline);
@@ -79,8 +83,8 @@ void dh_pipeline_free(dh_pipeline *pipeline)
     dh_record_reader_free(pipeline->reader);
     dh_tokenizer_free(pipeline->tokenizer);
     dh_chunk_free(pipeline->chunk);
-    dh_token_sink_free(&pipeline->sink);
-    dh_buffer_free(&pipeline->text);
+    dh_token_sink_free(&pipeline->own.sink);
+    free(pipeline->own.memory);
     dh_buffer_free(&pipeline->scratch);
     dh_buffer_free(&pipeline->id);
     free(pipeline);
@@ -132,83 +136,149 @@ static dh_status sum_by_source(dh_pipeline *pipeline, const dh_active_job *activ
     return DH_OK;
 }
 
-static dh_status run_job(dh_pipeline *pipeline, uint32_t index, const dh_batch *batch)
+/* What the jobs sum up of the slot's documents, whose columns are in the chunk. */
+static dh_status sum_batch(dh_pipeline *pipeline, const dh_slot *slot)
+{
+    const uint32_t row = slot->first_row;
+    const dh_document_facts facts = {.tokens = engine_row(pipeline, DH_ENGINE_TOKENS, row),
+                                     .bytes = engine_row(pipeline, DH_ENGINE_BYTES, row),
+                                     .language = engine_row(pipeline, DH_ENGINE_LANGUAGE, row)};
+    for (uint32_t j = 0; j < pipeline->settings->job_count; j++) {
+        const dh_active_job *active = &pipeline->settings->job[j];
+        const void *column[DH_JOB_COLUMNS_MAX];
+        for (uint32_t c = 0; c < active->column_count; c++) {
+            column[c] = engine_row(pipeline, active->first_column + c, row);
+        }
+        const dh_rows rows = {.count = slot->documents, .facts = facts, .column = column};
+        if (active->source_sum_count > 0) {
+            DH_TRY(sum_by_source(pipeline, active, &rows, engine_row(pipeline, DH_ENGINE_SOURCE, row)));
+        }
+    }
+    return DH_OK;
+}
+
+/* Runs all jobs over the slot's batch here, into the chunk. */
+static dh_status compute_batch(dh_pipeline *pipeline, const dh_slot *slot, double *seconds)
 {
     const dh_settings *settings = pipeline->settings;
-    const dh_active_job *active = &settings->job[index];
-    void *column[DH_JOB_COLUMNS_MAX];
-    const void *read_column[DH_JOB_COLUMNS_MAX];
-    for (uint32_t c = 0; c < active->column_count; c++) {
-        column[c] = engine_row(pipeline, active->first_column + c, pipeline->chunk->rows);
-        read_column[c] = column[c];
-    }
     const double start = dh_seconds();
-    const dh_backend_status outcome =
-        dh_job_compute(active->job, active->state, settings->backend, batch, column);
+    void *column[DH_SCHEMA_COLUMNS_MAX];
+    for (uint32_t c = 0; c < settings->schema.column_count; c++) {
+        column[c] = engine_row(pipeline, c, slot->first_row);
+    }
+    const dh_batch batch = dh_slot_batch(slot);
+    dh_lane *lane = &settings->backend->lane[0];
+    dh_backend_status outcome = dh_vectorise(settings, lane, &batch, column, pipeline->stats.job_seconds);
+    if (outcome == DH_BACKEND_OK) {
+        outcome = dh_lane_wait(lane);
+    }
     if (outcome != DH_BACKEND_OK) {
-        return dh_error(DH_FAILED, "job %s failed on backend %s: %s", active->job->name,
-                        settings->backend->kind->name,
-                        outcome == DH_BACKEND_LOST ? "device lost" : "no memory");
+        return dh_error(DH_FAILED, "the jobs failed on backend %s: %s", settings->backend->kind->name,
+                        outcome == DH_BACKEND_LOST ? settings->backend->kind->error(settings->backend)
+                                                   : "no memory");
     }
-    dh_status status = DH_OK;
-    if (active->source_sum_count > 0) {
-        const dh_rows rows = {
-            .count = batch->document_count,
-            .facts = {.tokens = engine_row(pipeline, DH_ENGINE_TOKENS, pipeline->chunk->rows),
-                      .bytes = engine_row(pipeline, DH_ENGINE_BYTES, pipeline->chunk->rows),
-                      .language = engine_row(pipeline, DH_ENGINE_LANGUAGE, pipeline->chunk->rows)},
-            .column = read_column,
-        };
-        status = sum_by_source(pipeline, active, &rows,
-                               engine_row(pipeline, DH_ENGINE_SOURCE, pipeline->chunk->rows));
-    }
-    const double seconds = dh_seconds() - start;
-    pipeline->stats.job_seconds[index] += seconds;
-    pipeline->jobs_seconds += seconds;
-    return status;
+    pipeline->stats.batches_here++;
+    *seconds = dh_seconds() - start;
+    return sum_batch(pipeline, slot);
 }
 
-static void empty_batch(dh_pipeline *pipeline)
+/* Takes the results of a batch that another one has computed. */
+static dh_status take_results(dh_pipeline *pipeline, const dh_slot *slot)
 {
-    pipeline->documents = 0;
-    pipeline->text.size = 0;
-    pipeline->text_elsewhere = NULL;
-    pipeline->sink.token_count = 0;
-    pipeline->sink.prefix_hit_count = 0;
-    if (pipeline->sink.token_capacity > TOKENS_KEPT) { /* of a giant document */
-        const uint64_t limit = pipeline->sink.token_limit;
-        dh_token_sink_free(&pipeline->sink);
-        pipeline->sink = (dh_token_sink){.token_limit = limit};
+    const dh_slot_shape *shape = slot->shape;
+    for (uint32_t c = DH_ENGINE_COLUMNS; c < shape->column_count; c++) {
+        memcpy(engine_row(pipeline, c, slot->first_row), slot->memory + shape->column[c],
+               slot->documents * shape->row_size[c]);
     }
+    pipeline->stats.batches_away++;
+    return sum_batch(pipeline, slot);
 }
 
-/* Runs all jobs over the batch; its documents become rows of the chunk. */
-static dh_status flush_batch(dh_pipeline *pipeline)
+/* Takes home what others have done; with `wait` one at least, where any is away. */
+static dh_status collect(dh_pipeline *pipeline, bool wait)
 {
-    if (pipeline->documents == 0) {
+    const dh_dispatcher *dispatcher = pipeline->hooks.dispatcher;
+    while (pipeline->away > 0) {
+        dh_slot *slot = NULL;
+        double seconds = 0;
+        const double start = dh_seconds();
+        DH_TRY(dispatcher->settle(dispatcher->context, wait, &slot));
+        pipeline->stats.wait_seconds += wait ? dh_seconds() - start : 0;
+        if (slot == NULL) {
+            return wait ? dh_error(DH_INTERNAL, "%u batches are away, and nobody has them", pipeline->away)
+                        : DH_OK;
+        }
+        wait = false;
+        pipeline->away--;
+        pipeline->stats.batches_redone += slot->is_done ? 0 : 1;
+        DH_TRY(slot->is_done ? take_results(pipeline, slot) : compute_batch(pipeline, slot, &seconds));
+        dispatcher->back(dispatcher->context, slot, seconds);
+    }
+    return DH_OK;
+}
+
+/* A slot for the next document. */
+static dh_status need_slot(dh_pipeline *pipeline)
+{
+    const dh_dispatcher *dispatcher = pipeline->hooks.dispatcher;
+    if (pipeline->slot != NULL) {
         return DH_OK;
     }
-    const dh_batch batch = {
-        .document_count = pipeline->documents,
-        .text = pipeline->text_elsewhere != NULL ? pipeline->text_elsewhere : pipeline->text.data,
-        .text_offset = pipeline->text_offset,
-        .token = pipeline->sink.token,
-        .token_offset = pipeline->token_offset,
-        .prefix_hit = pipeline->sink.prefix_hit,
-        .prefix_hit_offset = pipeline->hit_offset,
-        .lexicon = pipeline->lexicon,
-    };
-    for (uint32_t j = 0; j < pipeline->settings->job_count; j++) {
-        DH_TRY(run_job(pipeline, j, &batch));
+    if (dispatcher == NULL) {
+        pipeline->slot = &pipeline->own;
     }
-    pipeline->chunk->rows += pipeline->documents;
-    empty_batch(pipeline);
+    while (pipeline->slot == NULL && (pipeline->slot = dispatcher->take(dispatcher->context)) == NULL) {
+        DH_TRY(collect(pipeline, true));
+    }
+    dh_slot_reset(pipeline->slot, pipeline->settings->token_limit);
+    return DH_OK;
+}
+
+static dh_status hand_on(dh_pipeline *pipeline, dh_slot *slot, bool waits)
+{
+    const dh_dispatcher *dispatcher = pipeline->hooks.dispatcher;
+    bool away = false;
+    double seconds = 0;
+    if (dispatcher != NULL) {
+        DH_TRY(dispatcher->give(dispatcher->context, slot, waits, &away));
+    }
+    if (away) {
+        pipeline->away++;
+        return collect(pipeline, false);
+    }
+    DH_TRY(compute_batch(pipeline, slot, &seconds));
+    if (dispatcher != NULL) {
+        dispatcher->back(dispatcher->context, slot, seconds);
+    }
+    return collect(pipeline, false);
+}
+
+/* The documents of the batch become rows of the chunk. waits: nothing can be done until all batches are
+ * done. */
+static dh_status flush_batch(dh_pipeline *pipeline, bool waits)
+{
+    dh_slot *slot = pipeline->slot;
+    if (slot == NULL || slot->documents == 0) {
+        return DH_OK;
+    }
+    const double start = dh_seconds();
+    slot->first_row = pipeline->chunk->rows;
+    pipeline->chunk->rows += slot->documents;
+    pipeline->slot = NULL;
+    const dh_status status = hand_on(pipeline, slot, waits);
+    pipeline->batch_seconds += dh_seconds() - start;
+    DH_TRY(status);
     return pipeline->hooks.poll != NULL ? pipeline->hooks.poll(pipeline->hooks.context) : DH_OK;
 }
 
 static dh_status flush_chunk(dh_pipeline *pipeline)
 {
-    DH_TRY(flush_batch(pipeline));
+    DH_TRY(flush_batch(pipeline, true));
+    const double start = dh_seconds();
+    while (pipeline->away > 0) {
+        DH_TRY(collect(pipeline, true));
+    }
+    pipeline->batch_seconds += dh_seconds() - start;
     if (pipeline->chunk->rows > 0 || pipeline->chunk->part_count > 0 || pipeline->chunk->bad_count > 0) {
         DH_TRY(pipeline->hooks.take(pipeline->hooks.context, pipeline->chunk));
     }
@@ -216,19 +286,28 @@ static dh_status flush_chunk(dh_pipeline *pipeline)
     return DH_OK;
 }
 
+static bool is_full(const dh_pipeline *pipeline, uint64_t size)
+{
+    const dh_dispatcher *dispatcher = pipeline->hooks.dispatcher;
+    const dh_slot *slot = pipeline->slot;
+    const uint64_t bytes =
+        dispatcher != NULL ? dispatcher->batch_bytes(dispatcher->context) : slot->shape->text_room;
+    return slot->documents == DH_BATCH_DOCUMENTS || slot->text_size + size > bytes ||
+           slot->sink.token_count + size / 2 > slot->shape->token_room;
+}
+
 /* Makes room for one more document of size bytes of text. */
 static dh_status make_room(dh_pipeline *pipeline, uint64_t size)
 {
-    const bool full =
-        pipeline->documents == BATCH_DOCUMENTS || pipeline->text.size + size > pipeline->settings->batch_size;
-    if (full) {
-        DH_TRY(flush_batch(pipeline));
+    if (pipeline->slot != NULL && is_full(pipeline, size)) {
+        DH_TRY(flush_batch(pipeline, false));
     }
     const dh_chunk *chunk = pipeline->chunk;
-    if (chunk->rows + pipeline->documents == DH_CHUNK_ROWS || chunk->part_count >= PARTS_MAX) {
+    const uint32_t waiting = pipeline->slot != NULL ? pipeline->slot->documents : 0;
+    if (chunk->rows + waiting == DH_CHUNK_ROWS || chunk->part_count >= PARTS_MAX) {
         DH_TRY(flush_chunk(pipeline));
     }
-    return DH_OK;
+    return need_slot(pipeline);
 }
 
 /* ---- records to documents ---------------------------------------------------------------------------- */
@@ -254,59 +333,49 @@ static dh_status add_bad(dh_pipeline *pipeline, const dh_record *record, dh_reas
     return DH_OK;
 }
 
-/* The text goes to the end of the batch's text. Well-formed afterwards. *reason is set when it cannot be
- * used. */
-static dh_status take_text(dh_pipeline *pipeline, const dh_json_value *value, uint64_t *size,
-                           uint64_t *replaced, dh_reason *reason)
+/* A text, well-formed. */
+typedef struct document_text {
+    const uint8_t *bytes;
+    uint64_t size, replaced;
+    bool in_slot;     /* at the end of the slot's text; else in the reader's window or in scratch */
+    dh_reason reason; /* why it cannot be used */
+} document_text;
+
+static dh_status repair_text(dh_pipeline *pipeline, size_t room, document_text *text)
 {
-    dh_buffer *text = &pipeline->text;
-    DH_TRY(dh_buffer_reserve(text, value->size));
-    uint8_t *place = text->data + text->size;
-    size_t length = value->size;
-    if (value->has_escapes) {
-        length = dh_json_unescape(value, place, replaced);
-    } else if (length > 0) {
-        memcpy(place, value->text, length);
+    if (text->size > REPAIR_SIZE_MAX) {
+        text->reason = DH_REASON_INVALID_UTF8;
+        return DH_OK;
     }
-    const size_t valid = dh_utf8_valid_prefix(place, length);
-    if (valid < length) {
-        if (length > REPAIR_SIZE_MAX) {
-            *reason = DH_REASON_INVALID_UTF8;
-            return DH_OK;
-        }
-        pipeline->scratch.size = 0;
-        DH_TRY(dh_utf8_repair(place + valid, length - valid, &pipeline->scratch, replaced));
-        DH_TRY(dh_buffer_reserve(text, valid + pipeline->scratch.size));
-        memcpy(text->data + text->size + valid, pipeline->scratch.data, pipeline->scratch.size);
-        length = valid + pipeline->scratch.size;
+    dh_buffer *scratch = &pipeline->scratch;
+    scratch->size = 0;
+    DH_TRY(dh_utf8_repair(text->bytes, text->size, scratch, &text->replaced));
+    text->in_slot = text->in_slot && scratch->size <= room;
+    if (text->in_slot) {
+        memcpy(pipeline->slot->memory + pipeline->slot->text_size, scratch->data, scratch->size);
+    } else {
+        text->bytes = scratch->data;
     }
-    *size = length;
+    text->size = scratch->size;
     return DH_OK;
 }
 
-/* A text larger than a batch stays where it is, in the reader's window, and is a batch of its own. */
-static dh_status take_giant_text(dh_pipeline *pipeline, const dh_json_value *value, uint64_t *size,
-                                 uint64_t *replaced, dh_reason *reason)
+/* The text goes to the end of the slot's text. One larger than the slot's room stays where it is, in the
+ * reader's window. */
+static dh_status take_text(dh_pipeline *pipeline, const dh_json_value *value, document_text *out)
 {
-    uint8_t *place = (uint8_t *)(uintptr_t)value->text; /* the window is ours to change (records.h) */
-    size_t length = value->size;
+    const dh_slot *slot = pipeline->slot;
+    const size_t room = slot->shape->text_room - slot->text_size;
+    const bool fits = value->size <= room;
+    /* The window is ours to change (records.h). */
+    uint8_t *place = fits ? slot->memory + slot->text_size : (uint8_t *)(uintptr_t)value->text;
+    *out = (document_text){.bytes = place, .size = value->size, .in_slot = fits};
     if (value->has_escapes) {
-        length = dh_json_unescape(value, place, replaced);
+        out->size = dh_json_unescape(value, place, &out->replaced);
+    } else if (fits && value->size > 0) {
+        memcpy(place, value->text, value->size);
     }
-    const size_t valid = dh_utf8_valid_prefix(place, length);
-    if (valid < length) {
-        if (length > REPAIR_SIZE_MAX) {
-            *reason = DH_REASON_INVALID_UTF8;
-            return DH_OK;
-        }
-        pipeline->scratch.size = 0;
-        DH_TRY(dh_utf8_repair(place, length, &pipeline->scratch, replaced));
-        place = pipeline->scratch.data;
-        length = pipeline->scratch.size;
-    }
-    pipeline->text_elsewhere = place;
-    *size = length;
-    return DH_OK;
+    return dh_utf8_valid_prefix(place, out->size) < out->size ? repair_text(pipeline, room, out) : DH_OK;
 }
 
 /* An id as it may stand in a fixed-length column: well-formed, no control characters, not too long. */
@@ -367,14 +436,14 @@ static dh_status tokenize(dh_pipeline *pipeline, const uint8_t *text, uint64_t s
         prefixes = dh_lexicons_prefixes(lexicons, dh_lexicons_find(lexicons, language));
     }
     dh_tokenizer_set_prefixes(pipeline->tokenizer, prefixes);
-    return dh_tokenize(pipeline->tokenizer, text, size, &pipeline->sink);
+    return dh_tokenize(pipeline->tokenizer, text, size, &pipeline->slot->sink);
 }
 
 /* Sets the engine's columns of the document that was just added to the batch. */
 static dh_status set_row(dh_pipeline *pipeline, const dh_record *record, uint64_t size, uint64_t tokens,
                          uint16_t language, uint64_t replaced)
 {
-    const uint32_t row = pipeline->chunk->rows + pipeline->documents;
+    const uint32_t row = pipeline->chunk->rows + pipeline->slot->documents;
     dh_document_status state = DH_DOCUMENT_OK;
     if (replaced > 0) {
         state = DH_DOCUMENT_REPAIRED;
@@ -398,53 +467,59 @@ static dh_status set_row(dh_pipeline *pipeline, const dh_record *record, uint64_
     return DH_OK;
 }
 
+/* Tokenises the text into the slot. The document stands at its end, not counted yet. */
+static dh_status put_document(dh_pipeline *pipeline, const document_text *text, uint16_t *language)
+{
+    dh_slot *slot = pipeline->slot;
+    const dh_lexicons *lexicons = pipeline->settings->lexicons;
+    const uint32_t d = slot->documents;
+    const uint64_t first_token = slot->sink.token_count;
+    const uint64_t first_hit = slot->sink.prefix_hit_count;
+    DH_TRY(tokenize(pipeline, text->bytes, text->size, *language));
+    if (*language == DH_LANGUAGE_UNKNOWN && lexicons != NULL) {
+        *language =
+            dh_lexicons_vote(lexicons, slot->sink.token + first_token, slot->sink.token_count - first_token);
+    }
+    dh_slot_text_offset(slot)[d] = slot->text_size;
+    dh_slot_text_offset(slot)[d + 1] = slot->text_size + text->size;
+    dh_slot_token_offset(slot)[d] = first_token;
+    dh_slot_token_offset(slot)[d + 1] = slot->sink.token_count;
+    dh_slot_hit_offset(slot)[d] = first_hit;
+    dh_slot_hit_offset(slot)[d + 1] = slot->sink.prefix_hit_count;
+    dh_slot_lexicon(slot)[d] = lexicons != NULL ? dh_lexicons_find(lexicons, *language) : DH_NO_LEXICON;
+    return DH_OK;
+}
+
 static dh_status add_document(dh_pipeline *pipeline, const dh_record *record)
 {
     const dh_json_value *value = &record->value[DH_FIELD_TEXT];
+    document_text text;
     DH_TRY(make_room(pipeline, value->size));
-    const bool giant = value->size > pipeline->settings->batch_size;
-    const uint32_t d = pipeline->documents;
-    const uint64_t first_token = pipeline->sink.token_count;
-    uint64_t size = 0;
-    uint64_t replaced = 0;
-    dh_reason reason = DH_REASON_NONE;
-    if (giant) {
-        DH_TRY(take_giant_text(pipeline, value, &size, &replaced, &reason));
-    } else {
-        DH_TRY(take_text(pipeline, value, &size, &replaced, &reason));
+    DH_TRY(take_text(pipeline, value, &text));
+    if (text.reason != DH_REASON_NONE) {
+        return add_bad(pipeline, record, text.reason);
     }
-    if (reason != DH_REASON_NONE) {
-        return add_bad(pipeline, record, reason);
+    if (!text.in_slot) { /* a batch of its own */
+        DH_TRY(flush_batch(pipeline, false));
+        DH_TRY(need_slot(pipeline));
+        pipeline->slot->text_elsewhere = text.bytes;
     }
-    const uint64_t first_hit = pipeline->sink.prefix_hit_count;
-    const uint8_t *text = giant ? pipeline->text_elsewhere : pipeline->text.data + pipeline->text.size;
+    dh_slot *slot = pipeline->slot;
+    const uint64_t first_token = slot->sink.token_count;
     uint16_t language = named_language(pipeline, &record->value[DH_FIELD_LANG]);
-    const dh_status status = tokenize(pipeline, text, size, language);
+    const dh_status status = put_document(pipeline, &text, &language);
     if (status == DH_BAD_DATA) {
-        pipeline->text_elsewhere = NULL;
+        slot->text_elsewhere = NULL;
         return add_bad(pipeline, record, DH_REASON_TOO_MANY_TOKENS);
     }
     DH_TRY(status);
-    const uint64_t text_start = giant ? 0 : pipeline->text.size;
-    if (language == DH_LANGUAGE_UNKNOWN && pipeline->settings->lexicons != NULL) {
-        language = dh_lexicons_vote(pipeline->settings->lexicons, pipeline->sink.token + first_token,
-                                    pipeline->sink.token_count - first_token);
-    }
-    pipeline->text_offset[d] = text_start;
-    pipeline->text_offset[d + 1] = text_start + size;
-    pipeline->token_offset[d] = first_token;
-    pipeline->token_offset[d + 1] = pipeline->sink.token_count;
-    pipeline->hit_offset[d] = first_hit;
-    pipeline->hit_offset[d + 1] = pipeline->sink.prefix_hit_count;
-    pipeline->lexicon[d] = pipeline->settings->lexicons != NULL
-                               ? dh_lexicons_find(pipeline->settings->lexicons, language)
-                               : DH_NO_LEXICON;
-    DH_TRY(set_row(pipeline, record, size, pipeline->sink.token_count - first_token, language, replaced));
-    pipeline->text.size += giant ? 0 : size;
-    pipeline->documents++;
+    DH_TRY(
+        set_row(pipeline, record, text.size, slot->sink.token_count - first_token, language, text.replaced));
+    slot->text_size += text.size;
+    slot->documents++;
     pipeline->stats.documents++;
-    pipeline->stats.text_bytes += size;
-    return giant ? flush_batch(pipeline) : DH_OK;
+    pipeline->stats.text_bytes += text.size;
+    return text.in_slot ? DH_OK : flush_batch(pipeline, false);
 }
 
 static dh_status add_record(dh_pipeline *pipeline, const dh_record *record)
@@ -490,10 +565,10 @@ static dh_status read_range(dh_pipeline *pipeline)
             break;
         }
         DH_TRY(status);
-        const double jobs = pipeline->jobs_seconds;
+        const double batches = pipeline->batch_seconds;
         DH_TRY(add_record(pipeline, &record));
         time = dh_seconds();
-        pipeline->stats.text_seconds += time - read - (pipeline->jobs_seconds - jobs);
+        pipeline->stats.text_seconds += time - read - (pipeline->batch_seconds - batches);
     }
     return finish_range(pipeline);
 }

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "run/chunk.h"
+#include "run/dispatch.h"
 
 typedef struct dh_pipeline dh_pipeline;
 
@@ -16,6 +17,7 @@ typedef struct dh_pipeline_hooks {
     dh_chunk_taker *take;
     dh_poll *poll;
     void *context;
+    const dh_dispatcher *dispatcher; /* NULL: all batches are computed here */
 } dh_pipeline_hooks;
 
 /* settings must outlive the pipeline. */
@@ -50,6 +52,9 @@ typedef struct dh_pipeline_stats {
     double read_seconds; /* decompress, split, scan JSON */
     double text_seconds; /* unescape, check UTF-8, tokenise */
     double job_seconds[DH_JOBS_MAX];
+    double wait_seconds;                 /* for batches that others compute */
+    uint64_t batches_here, batches_away; /* computed by this rank, by others */
+    uint64_t batches_redone;             /* of those here: others had them first and could not */
 } dh_pipeline_stats;
 
 dh_pipeline_stats dh_pipeline_statistics(const dh_pipeline *pipeline);

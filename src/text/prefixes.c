@@ -207,20 +207,11 @@ dh_status dh_prefix_set_add(dh_prefix_set *set, uint32_t lexicon, const uint8_t 
 
 /* ---- the search ----------------------------------------------------------------------------- */
 
-static dh_status grow_hits(dh_token_sink *sink)
-{
-    const size_t capacity = sink->prefix_hit_capacity < 256 ? 256 : sink->prefix_hit_capacity * 2;
-    void *memory = sink->prefix_hit;
-    DH_TRY(dh_reallocate(capacity, sizeof(dh_prefix_hit), "prefix hits", &memory));
-    sink->prefix_hit = memory;
-    sink->prefix_hit_capacity = capacity;
-    return DH_OK;
-}
-
 static dh_status append_hit(const dh_prefix_set *set, uint32_t end, uint32_t index, dh_token_sink *sink)
 {
     if (sink->prefix_hit_count == sink->prefix_hit_capacity) {
-        DH_TRY(grow_hits(sink));
+        const size_t capacity = sink->prefix_hit_capacity < 256 ? 256 : sink->prefix_hit_capacity * 2;
+        DH_TRY(dh_token_sink_grow_hits(sink, capacity));
     }
     sink->prefix_hit[sink->prefix_hit_count++] =
         (dh_prefix_hit){index, set->end[end].lexicon, set->end[end].hash};

@@ -64,11 +64,7 @@ static dh_status reserve_tokens(dh_token_sink *sink, size_t extra)
     const size_t grown = sink->token_capacity + sink->token_capacity / 2;
     const size_t needed = sink->token_count + extra;
     const size_t capacity = grown < needed ? needed + 1024 : grown;
-    void *memory = sink->token;
-    DH_TRY(dh_reallocate(capacity, sizeof(uint64_t), "token hashes", &memory));
-    sink->token = memory;
-    sink->token_capacity = capacity;
-    return DH_OK;
+    return dh_token_sink_grow_tokens(sink, capacity);
 }
 
 /* Makes room for more tokens of the document, within its limit. *index is the number of the next one. */
@@ -620,11 +616,4 @@ void dh_tokenizer_free(dh_tokenizer *tokenizer)
         free(tokenizer->memo);
         free(tokenizer);
     }
-}
-
-void dh_token_sink_free(dh_token_sink *sink)
-{
-    free(sink->token);
-    free(sink->prefix_hit);
-    *sink = (dh_token_sink){0};
 }

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "kernels/batch.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,16 +39,23 @@ dh_status dh_prefix_set_add(dh_prefix_set *set, uint32_t lexicon, const uint8_t 
                             uint64_t *hash);
 
 /* Where the tokens of documents go. The arrays grow as needed up to token_limit tokens a document. The owner
- * is whoever made the sink; dh_token_sink_free frees the arrays. A zeroed sink with a limit is ready. */
+ * is whoever made the sink; dh_token_sink_free frees the arrays. A zeroed sink with a limit is ready.
+ * Arrays may also be lent to it (lent is set): when it outgrows one, it takes memory of its own instead,
+ * with what was in it, and clears the mark. */
 typedef struct dh_token_sink {
     uint64_t *token; /* hashes; token_count of them */
     size_t token_count, token_capacity;
     dh_prefix_hit *prefix_hit; /* .token counts from the document's first token */
     size_t prefix_hit_count, prefix_hit_capacity;
+    bool token_lent, prefix_hit_lent;
     uint64_t token_limit; /* of one document; more is DH_BAD_DATA (not logged). At most 2^32 - 1 are taken */
 } dh_token_sink;
 
-void dh_token_sink_free(dh_token_sink *sink);
+void dh_token_sink_free(dh_token_sink *sink); /* lent arrays stay */
+
+/* Make the arrays larger. Errors: DH_NO_MEMORY (logged). */
+dh_status dh_token_sink_grow_tokens(dh_token_sink *sink, size_t capacity);
+dh_status dh_token_sink_grow_hits(dh_token_sink *sink, size_t capacity);
 
 typedef struct dh_tokenizer dh_tokenizer;
 
