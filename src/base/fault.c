@@ -5,14 +5,14 @@
  *
  *     call=NAME      which calls: open (also creates), read, write, sync, close, rename, link, remove,
  *                    reserve (of disk space), folder (make, remove or list one), stat, allocate (of memory),
- *                    place (no call, but a named place that the run comes to), or any: all but allocate and
- *                    place
+ *                    device (of an accelerator: path open, or batch), place (no call, but a named place that
+ *                    the run comes to), or any: all but allocate, device and place
  *     error=NAME     what happens to it. EIO, ENOSPC, EDQUOT, EINTR, EMFILE, ENFILE, EROFS, EACCES, ENOMEM,
- *                    ENOENT: it fails so. SHORT: it reads or writes only half of its bytes (only reads and
- *                    writes match). KILL: the process kills itself in front of it (SIGKILL). STOP: the
- *                    process stops itself in front of it (SIGSTOP); once continued it makes the call
- *     at=N           to the Nth call that matches, counted from 1; default 1
- *     persist        to that one and to all that match after it
+ *                    ENOENT, ETIMEDOUT: it fails so; a device has no memory with ENOMEM, never answers
+ *                    again with ETIMEDOUT, and is lost with the others. SHORT: it reads or writes only half
+ * of its bytes (only reads and writes match). KILL: the process kills itself in front of it (SIGKILL). STOP:
+ * the process stops itself in front of it (SIGSTOP); once continued it makes the call at=N           to the
+ * Nth call that matches, counted from 1; default 1 persist        to that one and to all that match after it
  *     chance=P       instead of at and persist: to each that matches with probability P (0 < P <= 1)
  *     seed=S         of what chance draws, with the rank and the count of the call: with the same seed
  *                    always the same calls; default 0
@@ -81,26 +81,17 @@ static const char *const call_name[DH_CALL_COUNT] = {
     [DH_CALL_SYNC] = "sync",     [DH_CALL_CLOSE] = "close",   [DH_CALL_RENAME] = "rename",
     [DH_CALL_LINK] = "link",     [DH_CALL_REMOVE] = "remove", [DH_CALL_RESERVE] = "reserve",
     [DH_CALL_FOLDER] = "folder", [DH_CALL_STAT] = "stat",     [DH_CALL_ALLOCATE] = "allocate",
-    [DH_CALL_PLACE] = "place",
+    [DH_CALL_DEVICE] = "device", [DH_CALL_PLACE] = "place",
 };
 
 static const struct {
     const char *name;
     int action;
 } action_table[] = {
-    {"EIO", EIO},
-    {"ENOSPC", ENOSPC},
-    {"EDQUOT", EDQUOT},
-    {"EINTR", EINTR},
-    {"EMFILE", EMFILE},
-    {"ENFILE", ENFILE},
-    {"EROFS", EROFS},
-    {"EACCES", EACCES},
-    {"ENOMEM", ENOMEM},
-    {"ENOENT", ENOENT},
-    {"KILL", ACTION_KILL},
-    {"STOP", ACTION_STOP},
-    {"SHORT", DH_FAULT_SHORT},
+    {"EIO", EIO},          {"ETIMEDOUT", ETIMEDOUT},  {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT},
+    {"EINTR", EINTR},      {"EMFILE", EMFILE},        {"ENFILE", ENFILE}, {"EROFS", EROFS},
+    {"EACCES", EACCES},    {"ENOMEM", ENOMEM},        {"ENOENT", ENOENT}, {"KILL", ACTION_KILL},
+    {"STOP", ACTION_STOP}, {"SHORT", DH_FAULT_SHORT},
 };
 
 enum {

@@ -31,12 +31,30 @@ dh_status dh_comm_allocate(size_t count, size_t size, const char *what, void **o
     return status;
 }
 
+/* DHATU_RANKS_PER_NODE=N makes every N ranks of a node a node of their own, so that what goes between nodes
+ * can be tried on one. */
+static dh_status split_further(dh_comm *comm)
+{
+    const char *text = getenv("DHATU_RANKS_PER_NODE");
+    const long ranks = text != NULL ? strtol(text, NULL, 10) : 0;
+    if (ranks <= 0) {
+        return DH_OK;
+    }
+    int rank = 0;
+    MPI_Comm whole = comm->node;
+    DH_TRY(dh_mpi_check(MPI_Comm_rank(whole, &rank), "MPI_Comm_rank"));
+    DH_TRY(dh_mpi_check(MPI_Comm_split(whole, (int)(rank / ranks), rank, &comm->node), "MPI_Comm_split"));
+    return dh_mpi_check(MPI_Comm_free(&whole), "MPI_Comm_free");
+}
+
 static dh_status split_nodes(dh_comm *comm)
 {
     DH_TRY(dh_mpi_check(
         MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &comm->node),
         "MPI_Comm_split_type"));
+    DH_TRY(split_further(comm));
     DH_TRY(dh_mpi_check(MPI_Comm_rank(comm->node, &comm->node_rank), "MPI_Comm_rank"));
+    DH_TRY(dh_mpi_check(MPI_Comm_size(comm->node, &comm->node_size), "MPI_Comm_size"));
     DH_TRY(dh_mpi_check(MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
     const int color = comm->node_rank == 0 ? 0 : MPI_UNDEFINED;
     DH_TRY(dh_mpi_check(MPI_Comm_split(comm->world, color, comm->rank, &comm->leaders), "MPI_Comm_split"));
@@ -112,7 +130,9 @@ dh_status dh_comm_start(int *argc, char ***argv, dh_comm **out)
         /* Shared memory is all that is needed: no search for networks, 0.2 s. */
         (void)setenv("OMPI_MCA_pml", "ob1", 0);
     }
-    if (MPI_Init(argc, argv) != MPI_SUCCESS) {
+    /* A device's driver has threads, and ours; MPI is called by the first alone. */
+    int level = 0;
+    if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level) != MPI_SUCCESS) {
         free(comm);
         return dh_error(DH_FAILED, "MPI cannot be started");
     }
@@ -155,6 +175,16 @@ int dh_comm_size(const dh_comm *comm)
     return comm->size;
 }
 
+int dh_comm_node_rank(const dh_comm *comm)
+{
+    return comm->node_rank;
+}
+
+int dh_comm_node_size(const dh_comm *comm)
+{
+    return comm->node_size;
+}
+
 const char *dh_comm_library(const dh_comm *comm)
 {
     return comm->library;
@@ -182,6 +212,18 @@ dh_status dh_comm_broadcast(dh_comm *comm, void *data, size_t size)
                             "MPI_Bcast"));
     }
     return DH_OK;
+}
+
+dh_status dh_comm_gather(dh_comm *comm, const void *record, size_t size, void *all)
+{
+    return dh_mpi_check(MPI_Allgather(record, (int)size, MPI_BYTE, all, (int)size, MPI_BYTE, comm->world),
+                        "MPI_Allgather");
+}
+
+dh_status dh_comm_node_gather(dh_comm *comm, const void *record, size_t size, void *all)
+{
+    return dh_mpi_check(MPI_Allgather(record, (int)size, MPI_BYTE, all, (int)size, MPI_BYTE, comm->node),
+                        "MPI_Allgather");
 }
 
 dh_status dh_comm_barrier(dh_comm *comm)

@@ -27,6 +27,8 @@ _Noreturn void dh_comm_abort(dh_status status);
 
 int dh_comm_rank(const dh_comm *comm);
 int dh_comm_size(const dh_comm *comm);
+int dh_comm_node_rank(const dh_comm *comm); /* among the ranks of this node */
+int dh_comm_node_size(const dh_comm *comm);
 const char *dh_comm_library(const dh_comm *comm); /* name and version of the MPI library */
 
 /* The gravest of all ranks' statuses (by the order of dh_status), the same on every rank. COLLECTIVE. */
@@ -78,6 +80,11 @@ void dh_counters_free(dh_counters *counters);                   /* COLLECTIVE */
 dh_status dh_counters_add(dh_counters *counters, int counter, uint64_t value, uint64_t *before);
 dh_status dh_counters_read(dh_counters *counters, int counter, uint64_t *value);
 
+/* The record of every rank, by rank; all[] has room for them. COLLECTIVE. */
+dh_status dh_comm_gather(dh_comm *comm, const void *record, size_t size, void *all);
+/* The same among the ranks of this node, by their rank on the node. COLLECTIVE. */
+dh_status dh_comm_node_gather(dh_comm *comm, const void *record, size_t size, void *all);
+
 /* A block of memory that the ranks of a node share, so that what all of them need is held once a node. */
 typedef struct dh_shared dh_shared;
 
@@ -90,6 +97,11 @@ dh_status dh_shared_broadcast(dh_comm *comm, const void *bytes, size_t size, dh_
 typedef void dh_shared_then(void *data, size_t count);
 dh_status dh_shared_gather(dh_comm *comm, const void *records, size_t count, size_t record_size,
                            dh_shared_then *then, dh_shared **out);
+
+/* COLLECTIVE. Memory of this size that the ranks of each node share and may write to; zeros. *out is NULL
+ * where a node has no room for it. */
+dh_status dh_shared_memory(dh_comm *comm, size_t size, dh_shared **out);
+void *dh_shared_place(const dh_shared *shared); /* of dh_shared_memory */
 
 const void *dh_shared_data(const dh_shared *shared);
 size_t dh_shared_size(const dh_shared *shared);

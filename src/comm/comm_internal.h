@@ -10,7 +10,7 @@ struct dh_comm {
     MPI_Comm world;   /* duplicate of MPI_COMM_WORLD, errors are returned */
     MPI_Comm node;    /* ranks that share memory */
     MPI_Comm leaders; /* the first rank of each node; MPI_COMM_NULL on the others */
-    int rank, size, node_rank;
+    int rank, size, node_rank, node_size;
     char library[128];
     char session[256]; /* folder for a start without mpirun; empty: none */
 };

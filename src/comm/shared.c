@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 struct dh_shared {
     MPI_Win window;
@@ -123,6 +124,28 @@ dh_status dh_shared_gather(dh_comm *comm, const void *records, size_t count, siz
     DH_TRY(dh_comm_barrier(comm));
     *out = shared;
     return DH_OK;
+}
+
+/* Pages of shared memory that do not exist kill who touches them: there must be room for all of them, and as
+ * much again for others. */
+static bool has_room(size_t size)
+{
+    struct statvfs facts;
+    return statvfs("/dev/shm", &facts) != 0 ||
+           (uint64_t)facts.f_bavail * facts.f_frsize >= 2 * (uint64_t)size;
+}
+
+dh_status dh_shared_memory(dh_comm *comm, size_t size, dh_shared **out)
+{
+    uint64_t missing = has_room(size) ? 0 : 1;
+    DH_TRY(dh_comm_max(comm, &missing, 1)); /* all nodes or none: what they do with it is the same */
+    *out = NULL;
+    return missing == 0 ? create(comm, size, out) : DH_OK;
+}
+
+void *dh_shared_place(const dh_shared *shared)
+{
+    return shared->data;
 }
 
 const void *dh_shared_data(const dh_shared *shared)

@@ -4,8 +4,9 @@
 
 #include "options/options.h"
 
-/* Starts and ends MPI itself; argc and argv are for MPI_Init and the record of the run. */
+/* Start and end MPI themselves; argc and argv are for MPI_Init and the record of the run. */
 dh_status dh_command_run(dh_options *options, int argc, char **argv);
+dh_status dh_command_devices(const dh_options *options, int argc, char **argv);
 
 /* Without MPI. Results go to stdout. */
 dh_status dh_command_status(const dh_options *options);

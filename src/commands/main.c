@@ -80,6 +80,8 @@ static dh_status run_command(dh_options *options, int argc, char **argv)
     switch (options->command) {
     case DH_COMMAND_RUN:
         return dh_command_run(options, argc, argv);
+    case DH_COMMAND_DEVICES:
+        return dh_command_devices(options, argc, argv);
     case DH_COMMAND_STATUS:
         return dh_command_status(options);
     case DH_COMMAND_JOBS:

@@ -7,6 +7,7 @@
 #include "commands/run_checkpoint.h"
 #include "commands/run_report.h"
 #include "dhatu_config.h"
+#include "route/route.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -26,6 +27,7 @@ typedef struct run_state {
     dh_buffer config, settings_text;
     dh_run_checkpoint checkpoint;
     dh_watch *watch;
+    dh_route *route;
     dh_shared *plan_memory, *table_memory;
     const dh_plan *plan;
     dh_recovery recovery;
@@ -172,6 +174,48 @@ static dh_status recover(run_state *run)
     return DH_OK;
 }
 
+/* --devices: a number, or none. */
+static dh_status device_limit(const dh_options *options, uint32_t *out)
+{
+    const char *text = dh_options_text(options, DH_OPTION_DEVICES);
+    char *end = NULL;
+    *out = text == NULL ? UINT32_MAX : 0;
+    if (text == NULL || strcmp(text, "none") == 0) {
+        return DH_OK;
+    }
+    const unsigned long number = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || number > UINT32_MAX) {
+        return dh_error(DH_USAGE, "--devices: \"%s\" is neither a number nor \"none\"", text);
+    }
+    *out = (uint32_t)number;
+    return DH_OK;
+}
+
+static dh_route_policy policy_of(const char *name)
+{
+    return strcmp(name, "device") == 0 ? DH_ROUTE_DEVICE
+                                       : (strcmp(name, "self") == 0 ? DH_ROUTE_SELF : DH_ROUTE_AUTO);
+}
+
+/* Devices are opened and places for batches made. */
+static dh_status create_route(run_state *run)
+{
+    dh_route_options options = {
+        .kind = run->settings.device_kind,
+        .policy = policy_of(dh_options_text(run->options, DH_OPTION_ROUTE)),
+        .device_timeout = (double)dh_options_number(run->options, DH_OPTION_DEVICE_TIMEOUT),
+        .poll = dh_watch_poll,
+        .poll_context = run->watch,
+    };
+    DH_TRY(dh_comm_agree(run->comm, device_limit(run->options, &options.devices)));
+    return dh_route_create(run->comm, &run->settings, &options, &run->route);
+}
+
+static dh_status serve(void *route, bool willing)
+{
+    return dh_route_serve(route, willing);
+}
+
 static dh_status map(run_state *run)
 {
     const bool strict = dh_options_flag(run->options, DH_OPTION_STRICT);
@@ -190,6 +234,10 @@ static dh_status map(run_state *run)
         .commit_seconds = (double)interval,
         .bad_max = strict ? 0 : limit,
         .progress_seconds = (double)dh_options_number(run->options, DH_OPTION_PROGRESS),
+        .dispatcher = dh_route_dispatcher(run->route),
+        .poll = dh_route_poll,
+        .serve = serve,
+        .context = run->route,
     };
     const dh_status status =
         dh_map(run->comm, run->plan, &run->settings, run->watch, &run->recovery, &options, &run->map);
@@ -377,6 +425,7 @@ static dh_status run_all(run_state *run)
     }
     DH_TRY(recover(run));
     dh_fault_place("recovered");
+    DH_TRY(create_route(run));
     say_start(run);
     DH_TRY(map(run));
     dh_fault_place("mapped");
@@ -414,6 +463,7 @@ static dh_status leave(run_state *run, dh_status status)
 
 static void free_run(run_state *run)
 {
+    dh_route_free(run->route);
     dh_shared_free(run->table_memory);
     dh_recovery_free(&run->recovery);
     dh_shared_free(run->plan_memory);

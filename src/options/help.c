@@ -178,8 +178,10 @@ static dh_status man_tail(dh_buffer *out)
         DH_TRY(append_roff(out, exit_codes[i][1]));
     }
     DH_TRY(dh_buffer_printf(out, ".SH SEE ALSO\n"));
-    return dh_buffer_printf(out, "\\fBdhatu\\fR(1), \\fBdhatu\\-run\\fR(1), \\fBdhatu\\-inspect\\fR(1), "
-                                 "\\fBdhatu\\-verify\\fR(1), \\fBdhatu\\-jobs\\fR(1)\n");
+    return dh_buffer_printf(out,
+                            "\\fBdhatu\\fR(1), \\fBdhatu\\-run\\fR(1), \\fBdhatu\\-inspect\\fR(1), "
+                            "\\fBdhatu\\-verify\\fR(1), \\fBdhatu\\-jobs\\fR(1), \\fBdhatu\\-devices\\fR(1), "
+                            "\\fBdhatu\\-status\\fR(1)\n");
 }
 
 dh_status dh_help_man(dh_command command, dh_buffer *out)

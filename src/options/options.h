@@ -12,6 +12,7 @@ typedef enum dh_command {
     DH_COMMAND_RUN = 0,
     DH_COMMAND_STATUS,
     DH_COMMAND_JOBS,
+    DH_COMMAND_DEVICES,
     DH_COMMAND_INSPECT,
     DH_COMMAND_VERIFY,
     DH_COMMAND_HELP,
@@ -50,6 +51,9 @@ typedef enum dh_option_id {
     DH_OPTION_STRICT,
     /* run: how it is computed */
     DH_OPTION_BACKEND,
+    DH_OPTION_DEVICES,
+    DH_OPTION_ROUTE,
+    DH_OPTION_DEVICE_TIMEOUT,
     DH_OPTION_SEGMENT_SIZE,
     DH_OPTION_BATCH_SIZE,
     DH_OPTION_PROGRESS,

@@ -130,9 +130,11 @@ static dh_status take_chunk(void *context, dh_chunk *chunk)
     return tell(mapper);
 }
 
-static dh_status poll_watch(void *context)
+static dh_status poll_all(void *context)
 {
-    return dh_watch_poll(((map_state *)context)->watch);
+    const map_state *mapper = context;
+    DH_TRY(mapper->options->poll(mapper->options->context));
+    return dh_watch_poll(mapper->watch);
 }
 
 /* A rank that dies with its run may get here while the next attempt already tidies up: a journal is made only
@@ -275,7 +277,8 @@ static dh_status run_items(map_state *mapper)
 
 static dh_status map_locally(map_state *mapper, const dh_settings *settings)
 {
-    const dh_pipeline_hooks hooks = {.take = take_chunk, .poll = poll_watch, .context = mapper};
+    const dh_pipeline_hooks hooks = {
+        .take = take_chunk, .poll = poll_all, .context = mapper, .dispatcher = mapper->options->dispatcher};
     dh_status status = dh_spill_create(&mapper->options->spill, &mapper->spill);
     if (status == DH_OK) {
         status = dh_pipeline_create(settings, &hooks, &mapper->pipeline);
@@ -317,6 +320,8 @@ dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings
     dh_status status = dh_comm_agree(comm, tell_recovered(&mapper));
     if (status == DH_OK) {
         status = map_locally(&mapper, settings);
+        const dh_status served = options->serve(options->context, status == DH_OK);
+        status = status != DH_OK ? status : served;
     }
     out->chunks = mapper.chunks;
     out->seconds = dh_seconds() - mapper.start;

@@ -15,6 +15,11 @@ typedef struct dh_map_options {
     double commit_seconds; /* between commits; of use when the spill is journalled */
     uint64_t bad_max;      /* UINT64_MAX: no limit */
     double progress_seconds;
+    const dh_dispatcher *dispatcher; /* of batches */
+    dh_poll *poll;                   /* asked often: what carries the batches */
+    /* Behind this rank's last batch: COLLECTIVE; willing: this rank may be given others' batches. */
+    dh_status (*serve)(void *context, bool willing);
+    void *context; /* of poll and serve */
 } dh_map_options;
 
 /* What a rank did. */

@@ -169,21 +169,21 @@ static dh_status create_jobs(dh_settings *settings)
     return DH_OK;
 }
 
+/* The CPU is always there: for what no device does. */
 static dh_status open_backend(dh_settings *settings, const char *name)
 {
-    const dh_backend_kind *kind = strcmp(name, "auto") == 0 ? &dh_backend_cpu : dh_backend_kind_find(name);
-    if (kind == NULL || kind->not_built != NULL) {
-        return dh_error(DH_USAGE, "--backend %s: %s", name,
-                        kind == NULL ? "there is no such backend" : kind->not_built);
+    const dh_backend_kind *kind = dh_backend_kind_find(name);
+    if (kind != NULL && kind->not_built != NULL) {
+        return dh_error(DH_USAGE, "--backend %s: %s", name, kind->not_built);
     }
     char why[DH_BACKEND_TEXT];
     const dh_backend_options one_lane = {.lanes = 1};
-    const dh_backend_status opened = kind->open(&one_lane, &settings->backend, why);
+    const dh_backend_status opened = dh_backend_cpu.open(&one_lane, &settings->backend, why);
     if (opened == DH_BACKEND_NO_MEMORY) {
-        return dh_error(DH_NO_MEMORY, "out of memory: backend %s", kind->name);
+        return dh_error(DH_NO_MEMORY, "out of memory: the CPU backend");
     }
-    return opened == DH_BACKEND_OK ? DH_OK
-                                   : dh_error(DH_FAILED, "backend %s cannot be opened: %s", kind->name, why);
+    settings->device_kind = kind;
+    return opened == DH_BACKEND_OK ? DH_OK : dh_error(DH_FAILED, "the CPU backend cannot be opened: %s", why);
 }
 
 /* ---- options ----------------------------------------------------------------------------------------- */

@@ -59,7 +59,8 @@ typedef struct dh_settings {
     dh_active_job job[DH_JOBS_MAX];
     uint32_t job_count;
     dh_schema schema;
-    dh_backend *backend;
+    dh_backend *backend;                /* the rank's own processor */
+    const dh_backend_kind *device_kind; /* of --backend; NULL: auto */
 } dh_settings;
 
 /* Resolves options, loads lexicons, opens the backend, creates the jobs and checks their known answers.

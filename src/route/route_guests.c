@@ -1,0 +1,203 @@
+/* dhatu: batches of other ranks that are computed here. */
+#include "route/route_internal.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+
+enum { TAG_BATCH = 0, TAG_RESULT = DH_ROUTE_SLOTS }; /* and the sender's slot */
+
+static uint8_t *guest_memory(const dh_route *route, int32_t place)
+{
+    return route->memory + (uint64_t)dh_comm_node_rank(route->comm) * route->block_size + route->guests_at +
+           (uint64_t)place * route->shape.size;
+}
+
+static bool is_remote(const dh_route *route, const dh_guest *guest)
+{
+    return route->node_of[guest->from] < 0;
+}
+
+static dh_place_board *board_for(const dh_route *route, const dh_guest *guest)
+{
+    return guest->for_device ? &route->board->device : &route->board->processor;
+}
+
+/* ---- sizes on the way -------------------------------------------------------------------------------- */
+
+uint32_t dh_route_batch_parts(const dh_slot_shape *shape, uint8_t *memory, uint32_t documents,
+                              uint64_t text_bytes, uint64_t tokens, uint64_t hits,
+                              dh_mail_part part[DH_MAIL_PARTS_MAX])
+{
+    const uint64_t offsets = (documents + (uint64_t)1) * sizeof(uint64_t);
+    part[0] = (dh_mail_part){memory, text_bytes};
+    part[1] = (dh_mail_part){memory + shape->text_offset, offsets};
+    part[2] = (dh_mail_part){memory + shape->token_offset, offsets};
+    part[3] = (dh_mail_part){memory + shape->hit_offset, offsets};
+    part[4] = (dh_mail_part){memory + shape->lexicon, documents * sizeof(uint16_t)};
+    part[5] = (dh_mail_part){memory + shape->token, tokens * sizeof(uint64_t)};
+    part[6] = (dh_mail_part){memory + shape->hit, hits * sizeof(dh_prefix_hit)};
+    return 7;
+}
+
+uint32_t dh_route_result_parts(const dh_slot_shape *shape, uint8_t *memory, uint32_t documents,
+                               dh_mail_part part[DH_MAIL_PARTS_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t c = DH_ENGINE_COLUMNS; c < shape->column_count; c++) {
+        part[count++] = (dh_mail_part){memory + shape->column[c], documents * shape->row_size[c]};
+    }
+    return count;
+}
+
+/* ---- work -------------------------------------------------------------------------------------------- */
+
+static void set_task(const dh_route *route, dh_guest *guest)
+{
+    uint8_t *memory = is_remote(route, guest)
+                          ? guest_memory(route, guest->place)
+                          : dh_route_slot_memory(route, route->node_of[guest->from], guest->slot);
+    guest->task.batch = dh_slot_batch_at(&route->shape, memory, guest->documents);
+    dh_slot_columns(&route->shape, memory, guest->task.column);
+    guest->task.owner = guest;
+}
+
+/* By the rank's own processor. */
+dh_status dh_route_compute_guest(dh_route *route, dh_guest *guest)
+{
+    const double start = dh_seconds();
+    dh_lane *lane = &route->settings->backend->lane[0];
+    guest->task.status = dh_vectorise(route->settings, lane, &guest->task.batch, guest->task.column, NULL);
+    if (guest->task.status == DH_BACKEND_OK) {
+        guest->task.status = dh_lane_wait(lane);
+    }
+    route->figures.for_ranks++;
+    route->figures.for_ranks_bytes += guest->text_bytes;
+    if (guest->text_bytes > 0) {
+        dh_router_learn(&route->router.seconds_per_byte, (dh_seconds() - start) / (double)guest->text_bytes);
+        dh_route_board_rate(&route->board->processor, route->router.seconds_per_byte);
+    }
+    return dh_route_guest_done(route, guest);
+}
+
+/* The batch is here: to the device, or to the processor. */
+static dh_status start_guest(dh_route *route, dh_guest *guest)
+{
+    guest->has_batch = true;
+    set_task(route, guest);
+    if (!guest->for_device) {
+        return dh_route_compute_guest(route, guest);
+    }
+    if (route->worker == NULL) {
+        guest->task.status = DH_BACKEND_LOST;
+        return dh_route_guest_done(route, guest);
+    }
+    const int fault = dh_fault(DH_CALL_DEVICE, "batch");
+    guest->task.fault = fault > 0 ? fault : 0;
+    guest->with_device = true;
+    dh_worker_submit(route->worker, &guest->task);
+    return DH_OK;
+}
+
+/* A batch from another node waits with its sender until a slot is free for it. */
+static dh_status fetch_batch(dh_route *route, dh_guest *guest)
+{
+    for (uint32_t g = 0; g < route->guest_count; g++) {
+        if (!route->guest_used[g]) {
+            dh_mail_part part[DH_MAIL_PARTS_MAX];
+            route->guest_used[g] = true;
+            guest->place = (int32_t)g;
+            const uint32_t count =
+                dh_route_batch_parts(&route->shape, guest_memory(route, guest->place), guest->documents,
+                                     guest->text_bytes, guest->tokens, guest->hits, part);
+            return dh_mail_receive_parts(route->mail, guest->from, TAG_BATCH + (int)guest->slot, part, count,
+                                         &guest->transfer);
+        }
+    }
+    return DH_OK;
+}
+
+dh_status dh_route_take_ticket(dh_route *route, int from, const dh_note *note)
+{
+    void *memory = NULL;
+    DH_TRY(dh_allocate(1, sizeof(dh_guest), "a batch of another rank", &memory));
+    dh_guest *guest = memory;
+    *guest = (dh_guest){.next = route->guests,
+                        .from = from,
+                        .slot = note->slot,
+                        .sequence = note->sequence,
+                        .documents = note->documents,
+                        .text_bytes = note->text_bytes,
+                        .tokens = note->tokens,
+                        .hits = note->hits,
+                        .place = -1,
+                        .for_device = note->for_device != 0};
+    route->guests = guest;
+    if (!is_remote(route, guest)) {
+        return start_guest(route, guest);
+    }
+    (void)atomic_fetch_add(&board_for(route, guest)->queued_bytes,
+                           guest->text_bytes); /* else the sender has */
+    return fetch_batch(route, guest);
+}
+
+/* Tells the sender, and sends the results where the sender cannot see them. */
+dh_status dh_route_guest_done(dh_route *route, dh_guest *guest)
+{
+    dh_place_board *board = board_for(route, guest);
+    guest->is_done = true;
+    guest->with_device = false;
+    (void)atomic_fetch_sub(&board->queued_bytes, guest->text_bytes);
+    dh_route_publish_device(route);
+    const dh_note note = {
+        .kind = DH_NOTE_DONE,
+        .slot = guest->slot,
+        .sequence = guest->sequence,
+        .status = (uint32_t)guest->task.status,
+        .flags = (atomic_load(&board->is_open) == 0 ? DH_NOTE_CLOSED : 0) |
+                 (guest->task.is_touched ? DH_NOTE_TOUCHED : 0),
+        .picoseconds_per_byte = atomic_load(&board->picoseconds_per_byte),
+        .queued_bytes = atomic_load(&board->queued_bytes),
+    };
+    DH_TRY(dh_mail_send(route->mail, guest->from, &note, sizeof note));
+    if (is_remote(route, guest) && guest->task.status == DH_BACKEND_OK) {
+        dh_mail_part part[DH_MAIL_PARTS_MAX];
+        const uint32_t count =
+            dh_route_result_parts(&route->shape, guest_memory(route, guest->place), guest->documents, part);
+        return dh_mail_send_parts(route->mail, guest->from, TAG_RESULT + (int)guest->slot, part, count,
+                                  &guest->transfer);
+    }
+    return DH_OK;
+}
+
+/* What a batch from another node waits for. */
+static dh_status tend_transfer(dh_route *route, dh_guest *guest)
+{
+    bool moved = false;
+    if (guest->transfer == NULL) {
+        return guest->place < 0 && is_remote(route, guest) ? fetch_batch(route, guest) : DH_OK;
+    }
+    DH_TRY(dh_transfer_is_done(&guest->transfer, &moved));
+    return moved && !guest->has_batch ? start_guest(route, guest) : DH_OK;
+}
+
+dh_status dh_route_tend_guests(dh_route *route)
+{
+    for (dh_guest **place = &route->guests; *place != NULL;) {
+        dh_guest *guest = *place;
+        DH_TRY(tend_transfer(route, guest));
+        if (!guest->is_done || guest->transfer != NULL) {
+            place = &guest->next;
+            continue;
+        }
+        if (guest->place >= 0 && !guest->task.is_touched) { /* else the device may still write there */
+            route->guest_used[guest->place] = false;
+        }
+        *place = guest->next;
+        free(guest);
+    }
+    return DH_OK;
+}

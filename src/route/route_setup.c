@@ -1,0 +1,247 @@
+/* dhatu: giving out devices, slots and boards, and taking them back. */
+#include "route/route_internal.h"
+
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "route/devices.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE = 4096 };
+
+/* ---- the device -------------------------------------------------------------------------------------- */
+
+static dh_status open_device(dh_route *route, const dh_device_choice *choice, char why[DH_BACKEND_TEXT])
+{
+    const dh_worker_options options = {
+        .kind = choice->kind,
+        .device = choice->device,
+        .lane_bytes = route->shape.size,
+        .pinned = route->memory,
+        .pinned_size = route->window != NULL ? dh_shared_size(route->window) : 0,
+        .timeout = route->options.device_timeout,
+    };
+    if (!dh_fault_passes(DH_CALL_DEVICE, "open")) {
+        (void)snprintf(why, DH_BACKEND_TEXT, "%s", strerror(errno));
+        return DH_FAILED;
+    }
+    return dh_worker_start(route->settings, &options, &route->worker, why);
+}
+
+/* A device that cannot be used is no reason to end, unless it was asked for and there is no other. */
+static dh_status take_device(dh_route *route, dh_device_choice *choice)
+{
+    if (choice->kind != NULL) {
+        char why[DH_BACKEND_TEXT];
+        dh_device_facts facts = {.name = ""};
+        (void)choice->kind->facts(choice->device, &facts);
+        if (open_device(route, choice, why) != DH_OK) {
+            dh_warning("%s device %u (%s) is not used: %s", choice->kind->name, choice->device, facts.name,
+                       why);
+            (void)snprintf(choice->why, sizeof choice->why, "%s", why);
+        }
+    }
+    uint64_t devices = route->worker != NULL ? 1 : 0;
+    DH_TRY(dh_comm_sum(route->comm, &devices, 1));
+    route->device_count = (uint32_t)devices;
+    const dh_backend_kind *kind = route->options.kind;
+    if (devices > 0 || kind == NULL || kind == &dh_backend_cpu || route->options.devices == 0) {
+        return DH_OK;
+    }
+    return dh_comm_rank(route->comm) == 0
+               ? dh_error(DH_USAGE, "--backend %s: no rank has such a device%s%s", kind->name,
+                          choice->why[0] != '\0' ? ": " : "", choice->why)
+               : DH_USAGE;
+}
+
+/* ---- slots, boards, places --------------------------------------------------------------------------- */
+
+static dh_status share_memory(dh_route *route)
+{
+    uint64_t nodes = dh_comm_node_rank(route->comm) == 0 ? 1 : 0;
+    DH_TRY(dh_comm_sum(route->comm, &nodes, 1));
+    route->guest_count = nodes > 1 && route->options.devices > 0 ? DH_ROUTE_GUESTS : 0;
+    route->slots_at = PAGE;
+    route->guests_at = route->slots_at + DH_ROUTE_SLOTS * route->shape.size;
+    route->block_size = (route->guests_at + route->guest_count * route->shape.size + PAGE - 1) / PAGE * PAGE;
+    DH_TRY(dh_shared_memory(route->comm, (size_t)dh_comm_node_size(route->comm) * route->block_size,
+                            &route->window));
+    if (route->window == NULL) {
+        dh_say_verbose("there is no room in /dev/shm: batches are computed by the rank that reads them");
+        return DH_OK;
+    }
+    route->memory = dh_shared_place(route->window);
+    return DH_OK;
+}
+
+static dh_status make_board(dh_route *route)
+{
+    if (route->window != NULL) {
+        const uint64_t mine = (uint64_t)dh_comm_node_rank(route->comm) * route->block_size;
+        route->board = (dh_rank_board *)(void *)(route->memory + mine);
+        memset(route->board, 0, sizeof *route->board);
+        return DH_OK;
+    }
+    route->board = aligned_alloc(_Alignof(dh_rank_board), sizeof(dh_rank_board));
+    if (route->board == NULL) {
+        return dh_error(DH_NO_MEMORY, "out of memory: the board");
+    }
+    memset(route->board, 0, sizeof *route->board);
+    return DH_OK;
+}
+
+static dh_status make_slots(dh_route *route)
+{
+    /* Alone and without a device nothing is ever away. */
+    route->slot_count = route->window != NULL || route->worker != NULL ? DH_ROUTE_SLOTS : 1;
+    for (uint32_t s = 0; s < route->slot_count; s++) {
+        if (route->window == NULL) {
+            DH_TRY(dh_route_give_private_memory(route, s));
+        } else {
+            route->slot[s].slot = (dh_slot){
+                .shape = &route->shape,
+                .memory = dh_route_slot_memory(route, dh_comm_node_rank(route->comm), s),
+                .number = s,
+            };
+        }
+    }
+    return DH_OK;
+}
+
+/* Which ranks are on this node, and which ranks have devices. */
+static dh_status meet(dh_route *route, uint8_t *has_device)
+{
+    const int ranks = dh_comm_size(route->comm);
+    const int members = dh_comm_node_size(route->comm);
+    const int mine = dh_comm_rank(route->comm);
+    const uint8_t own = route->worker != NULL ? 1 : 0;
+    void *node_of = NULL;
+    void *member = NULL;
+    dh_status status = dh_allocate((size_t)ranks, sizeof(int), "the ranks", &node_of);
+    route->node_of = node_of;
+    if (status == DH_OK) {
+        status = dh_allocate((size_t)members, sizeof(int), "the ranks", &member);
+    }
+    status = dh_comm_agree(route->comm, status);
+    if (status == DH_OK) {
+        status = dh_comm_node_gather(route->comm, &mine, sizeof mine, member);
+    }
+    if (status == DH_OK) {
+        status = dh_comm_gather(route->comm, &own, sizeof own, has_device);
+    }
+    for (int r = 0; status == DH_OK && r < ranks; r++) {
+        route->node_of[r] = -1;
+    }
+    for (int m = 0; status == DH_OK && m < members; m++) {
+        route->node_of[((const int *)member)[m]] = m;
+    }
+    free(member);
+    return status;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------- */
+
+static dh_status find_places(dh_route *route)
+{
+    void *has_device = NULL;
+    dh_status status = dh_comm_agree(
+        route->comm, dh_allocate((size_t)dh_comm_size(route->comm), 1, "the ranks", &has_device));
+    if (status == DH_OK) {
+        status = meet(route, has_device);
+    }
+    if (status == DH_OK) {
+        status = dh_comm_agree(route->comm, dh_route_find_places(route, has_device));
+    }
+    free(has_device);
+    return status;
+}
+
+static dh_status set_up(dh_route *route)
+{
+    const dh_route_options *options = &route->options;
+    const bool alone = dh_comm_size(route->comm) == 1;
+    const uint32_t limit = options->policy == DH_ROUTE_SELF ? 0 : options->devices;
+    dh_device_choice choice;
+    DH_TRY(dh_devices_choose(route->comm, options->kind, limit, &choice));
+    if (!alone || choice.kind != NULL) {
+        DH_TRY(share_memory(route));
+    }
+    if (!alone) {
+        DH_TRY(dh_mail_open(route->comm, &route->mail));
+    }
+    DH_TRY(dh_comm_agree(route->comm, make_board(route)));
+    DH_TRY(dh_comm_agree(route->comm, take_device(route, &choice)));
+    DH_TRY(dh_comm_agree(route->comm, make_slots(route)));
+    if (route->worker != NULL) {
+        atomic_store(&route->board->device.is_open, 1);
+    }
+    return find_places(route);
+}
+
+dh_status dh_route_create(dh_comm *comm, const dh_settings *settings, const dh_route_options *options,
+                          dh_route **out)
+{
+    void *memory = NULL;
+    DH_TRY(dh_comm_agree(comm, dh_allocate(1, sizeof(dh_route), "the router", &memory)));
+    dh_route *route = memory;
+    route->comm = comm;
+    route->settings = settings;
+    route->options = *options;
+    route->router.policy = options->policy;
+    dh_slot_shape_make(settings, &route->shape);
+    route->batch_bytes = route->shape.text_room;
+    dh_route_set_dispatcher(route);
+    *out = route; /* also after an error: what there is is freed by all ranks */
+    return set_up(route);
+}
+
+void dh_route_free(dh_route *route)
+{
+    if (route == NULL) {
+        return;
+    }
+    dh_worker_stop(route->worker);
+    for (uint32_t s = 0; s < route->slot_count; s++) {
+        dh_token_sink_free(&route->slot[s].slot.sink);
+        /* A device that hangs may still write to what it had. */
+        if (route->window == NULL && !dh_worker_any_hung()) {
+            free(route->slot[s].slot.memory);
+        }
+    }
+    if (route->window == NULL) {
+        free(route->board);
+    }
+    dh_mail_close(route->mail);
+    dh_shared_free(route->window);
+    free(route->node_of);
+    free(route->place);
+    free(route->view);
+    free(route);
+}
+
+const dh_dispatcher *dh_route_dispatcher(const dh_route *route)
+{
+    return &route->dispatcher;
+}
+
+const char *dh_route_device(const dh_route *route)
+{
+    return route->worker != NULL ? dh_worker_describe(route->worker) : NULL;
+}
+
+uint32_t dh_route_device_count(const dh_route *route)
+{
+    return route->device_count;
+}
+
+dh_route_figures dh_route_statistics(dh_route *route)
+{
+    if (route->worker != NULL) {
+        route->figures.device = dh_worker_state_now(route->worker);
+    }
+    return route->figures;
+}

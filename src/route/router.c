@@ -1,0 +1,70 @@
+#include "route/router.h"
+
+static const double weight_of_new = 0.2;   /* in the running mean */
+static const double probe_every = 2.0;     /* seconds, that a place is given a batch to measure it */
+static const double batch_seconds = 0.004; /* that the fastest place is to take for a batch */
+static const double bytes_min = 65536;
+
+/* When the result would be here. */
+static double finish(const dh_place_view *place, double bytes)
+{
+    return place->way_seconds + (place->queued_bytes + bytes) * place->seconds_per_byte;
+}
+
+/* Is it time to measure it again? One batch at a time, over all ranks that see its queue. */
+static bool wants_probe(const dh_place_view *place, double now)
+{
+    return place->queued_bytes == 0 &&
+           (place->seconds_per_byte == 0 || now - place->measured_at > probe_every);
+}
+
+static bool may_go_to(const dh_router *router, const dh_place_view *place)
+{
+    return place->is_open && (router->policy != DH_ROUTE_DEVICE || place->is_device);
+}
+
+int dh_router_choose(const dh_router *router, const dh_place_view *place, uint32_t count, uint64_t bytes,
+                     uint32_t free_slots, double now)
+{
+    if (router->policy == DH_ROUTE_SELF) {
+        return DH_ROUTE_HERE;
+    }
+    int best = DH_ROUTE_HERE;
+    double earliest = (double)bytes * router->seconds_per_byte + free_slots * router->fill_seconds;
+    bool free_choice = router->policy == DH_ROUTE_AUTO; /* else the first device is better than none */
+    for (uint32_t p = 0; p < count; p++) {
+        if (!may_go_to(router, &place[p])) {
+            continue;
+        }
+        if (free_slots > 0 && wants_probe(&place[p], now)) {
+            return (int)p;
+        }
+        const bool is_known = place[p].seconds_per_byte > 0 || !free_choice;
+        const double then = finish(&place[p], (double)bytes);
+        if (is_known && (then < earliest || (best == DH_ROUTE_HERE && !free_choice))) {
+            best = (int)p;
+            earliest = then;
+        }
+    }
+    return best;
+}
+
+void dh_router_learn(double *mean, double measured)
+{
+    *mean = *mean > 0 ? *mean + weight_of_new * (measured - *mean) : measured;
+}
+
+uint64_t dh_router_batch_bytes(const dh_place_view *place, uint32_t count, uint64_t most)
+{
+    double bytes = 0;
+    for (uint32_t p = 0; p < count; p++) {
+        if (place[p].is_open && place[p].seconds_per_byte > 0) {
+            const double wanted = batch_seconds / place[p].seconds_per_byte;
+            bytes = wanted > bytes ? wanted : bytes;
+        }
+    }
+    if (bytes == 0 || bytes >= (double)most) {
+        return most;
+    }
+    return bytes_min < (double)most && bytes < bytes_min ? (uint64_t)bytes_min : (uint64_t)bytes;
+}
