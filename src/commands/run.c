@@ -119,6 +119,12 @@ static void say_start(const run_state *run)
     dh_say("dhatu %s: %" PRIu64 " sources, %.1f MB, %d rank%s, %s", DHATU_VERSION, run->plan->source_count,
            (double)run->plan->file_bytes / 1e6, dh_comm_size(run->comm),
            dh_comm_size(run->comm) > 1 ? "s" : "", settings->backend->kind->describe(settings->backend));
+    const uint32_t devices = dh_route_device_count(run->route);
+    const char *device = dh_route_device(run->route);
+    if (devices > 0) {
+        dh_say("%u device%s, used where that is faster%s%s", devices, devices > 1 ? "s" : "",
+               device != NULL ? "; this rank's: " : "", device != NULL ? device : "");
+    }
     dh_say("result %s, checkpoint %s", run->output, run->folder);
     const dh_recovery *recovery = &run->recovery;
     if (run->checkpoint.going_on) {
@@ -311,6 +317,7 @@ static dh_status report(run_state *run, double *seconds_out, uint64_t *text_out,
     const dh_run_report report = {
         .comm = run->comm,
         .settings = &run->settings,
+        .route = run->route,
         .plan = run->plan,
         .map = &run->map,
         .result = &run->result,

@@ -14,9 +14,13 @@
 
 /* What a rank tells rank 0. */
 typedef struct rank_figures {
-    char host[64], backend[64];
+    char host[64], processor[64];
+    char device[DH_BACKEND_TEXT]; /* "" where the rank has none */
+    dh_route_figures route;
     uint64_t documents, text_bytes, file_bytes, bad, segments, spill_bytes, memory;
-    double map_seconds, commit_seconds, read_seconds, text_seconds, user_seconds, system_seconds;
+    uint64_t batches_here, batches_away, batches_redone;
+    double map_seconds, commit_seconds, read_seconds, text_seconds, wait_seconds, user_seconds,
+        system_seconds;
     double job_seconds[DH_JOBS_MAX];
 } rank_figures;
 
@@ -51,8 +55,15 @@ static rank_figures own_figures(const dh_run_report *report)
     struct rusage usage = {0};
     (void)getrusage(RUSAGE_SELF, &usage);
     (void)gethostname(figures.host, sizeof figures.host - 1);
-    (void)snprintf(figures.backend, sizeof figures.backend, "%s",
+    (void)snprintf(figures.processor, sizeof figures.processor, "%s",
                    report->settings->backend->kind->describe(report->settings->backend));
+    const char *device = dh_route_device(report->route);
+    (void)snprintf(figures.device, sizeof figures.device, "%s", device != NULL ? device : "");
+    figures.route = dh_route_statistics(report->route);
+    figures.batches_here = report->map->stats.batches_here;
+    figures.batches_away = report->map->stats.batches_away;
+    figures.batches_redone = report->map->stats.batches_redone;
+    figures.wait_seconds = report->map->stats.wait_seconds;
     figures.documents = report->map->stats.documents;
     figures.text_bytes = report->map->stats.text_bytes;
     figures.file_bytes = report->map->stats.file_bytes;
@@ -70,6 +81,49 @@ static rank_figures own_figures(const dh_run_report *report)
     return figures;
 }
 
+/* null, or what the rank's device did. */
+static dh_status append_device(const rank_figures *figures, dh_buffer *out)
+{
+    static const char *const state[] = {"open", "lost", "hung"};
+    const dh_worker_figures *device = &figures->route.device;
+    DH_TRY(dh_buffer_printf(out, ",\"device\":"));
+    if (figures->device[0] == '\0') {
+        return dh_buffer_printf(out, "null");
+    }
+    DH_TRY(dh_buffer_printf(out, "{\"name\":"));
+    DH_TRY(dh_json_append_string(out, figures->device, strlen(figures->device)));
+    DH_TRY(dh_buffer_printf(out, ",\"state\":\"%s\",\"reason\":", state[device->state]));
+    DH_TRY(dh_json_append_string(out, device->reason, strlen(device->reason)));
+    return dh_buffer_printf(out,
+                            ",\"batches\":%" PRIu64 ",\"text_bytes\":%" PRIu64 ",\"no_memory\":%" PRIu64
+                            ",\"busy_seconds\":%.3f}",
+                            device->batches, device->bytes, device->shrinks, device->busy_seconds);
+}
+
+/* Where the batches of this rank were computed, and what it computed for others. */
+static dh_status append_batches(const rank_figures *figures, dh_buffer *out)
+{
+    const dh_route_figures *route = &figures->route;
+    return dh_buffer_printf(out,
+                            ",\"batches\":{\"here\":%" PRIu64 ",\"away\":%" PRIu64
+                            ",\"sent_to_devices\":%" PRIu64 ",\"sent_to_ranks\":%" PRIu64
+                            ",\"redone\":%" PRIu64 ",\"late\":%" PRIu64 ",\"for_ranks\":%" PRIu64
+                            ",\"for_ranks_bytes\":%" PRIu64 "}",
+                            figures->batches_here, figures->batches_away, route->to_devices, route->to_ranks,
+                            figures->batches_redone, route->late, route->for_ranks, route->for_ranks_bytes);
+}
+
+/* A device that failed is worth a line at the end, too: the run took longer than it had to. */
+static void say_device(int rank, const rank_figures *figures)
+{
+    const dh_worker_figures *device = &figures->route.device;
+    if (figures->device[0] != '\0' && device->state != DH_WORKER_OPEN) {
+        dh_say("  the device of rank %d on %s (%s) was closed behind %" PRIu64
+               " batches, and its work was done elsewhere: %s",
+               rank, figures->host, figures->device, device->batches, device->reason);
+    }
+}
+
 static dh_status take_figures(void *context, int rank, const void *bytes, size_t size)
 {
     figure_collector *collector = context;
@@ -78,20 +132,23 @@ static dh_status take_figures(void *context, int rank, const void *bytes, size_t
         return dh_error(DH_INTERNAL, "rank %d sent %zu bytes of figures", rank, size);
     }
     memcpy(&figures, bytes, size);
+    say_device(rank, &figures);
     collector->memory_max = figures.memory > collector->memory_max ? figures.memory : collector->memory_max;
     dh_buffer *out = collector->out;
     DH_TRY(dh_buffer_printf(out, "%s\n    {\"rank\":%d,\"host\":", collector->ranks++ > 0 ? "," : "", rank));
     DH_TRY(dh_json_append_string(out, figures.host, strlen(figures.host)));
-    DH_TRY(dh_buffer_printf(out, ",\"device\":"));
-    DH_TRY(dh_json_append_string(out, figures.backend, strlen(figures.backend)));
-    DH_TRY(dh_buffer_printf(out,
-                            ",\"documents\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"text_bytes\":%" PRIu64
-                            ",\"file_bytes\":%" PRIu64 ",\"segments\":%" PRIu64 ",\"spill_bytes\":%" PRIu64
-                            ",\"memory_bytes\":%" PRIu64
-                            ",\"seconds\":{\"map\":%.3f,\"commit\":%.3f,\"read\":%.3f,\"text\":%.3f",
-                            figures.documents, figures.bad, figures.text_bytes, figures.file_bytes,
-                            figures.segments, figures.spill_bytes, figures.memory, figures.map_seconds,
-                            figures.commit_seconds, figures.read_seconds, figures.text_seconds));
+    DH_TRY(dh_buffer_printf(out, ",\"processor\":"));
+    DH_TRY(dh_json_append_string(out, figures.processor, strlen(figures.processor)));
+    DH_TRY(append_device(&figures, out));
+    DH_TRY(append_batches(&figures, out));
+    DH_TRY(dh_buffer_printf(
+        out,
+        ",\"documents\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"text_bytes\":%" PRIu64 ",\"file_bytes\":%" PRIu64
+        ",\"segments\":%" PRIu64 ",\"spill_bytes\":%" PRIu64 ",\"memory_bytes\":%" PRIu64
+        ",\"seconds\":{\"map\":%.3f,\"commit\":%.3f,\"read\":%.3f,\"text\":%.3f,\"wait\":%.3f",
+        figures.documents, figures.bad, figures.text_bytes, figures.file_bytes, figures.segments,
+        figures.spill_bytes, figures.memory, figures.map_seconds, figures.commit_seconds,
+        figures.read_seconds, figures.text_seconds, figures.wait_seconds));
     const dh_settings *settings = collector->report->settings;
     for (uint32_t j = 0; j < settings->job_count; j++) {
         DH_TRY(dh_buffer_printf(out, ",\"job %s\":%.3f", settings->job[j].job->name, figures.job_seconds[j]));
@@ -122,8 +179,8 @@ static dh_status append_head(const dh_run_report *report, dh_buffer *out)
     DH_TRY(dh_buffer_printf(out, "  \"start\": \"%s\",\n  \"seconds\": %.3f,\n  \"mpi\": ", text,
                             report->seconds));
     DH_TRY(dh_json_append_string(out, dh_comm_library(report->comm), strlen(dh_comm_library(report->comm))));
-    DH_TRY(dh_buffer_printf(out, ",\n  \"ranks\": %d,\n  \"backend\": \"%s\",\n  \"restarts\": %u,\n",
-                            dh_comm_size(report->comm), report->settings->backend->kind->name,
+    DH_TRY(dh_buffer_printf(out, ",\n  \"ranks\": %d,\n  \"devices\": %u,\n  \"restarts\": %u,\n",
+                            dh_comm_size(report->comm), dh_route_device_count(report->route),
                             report->restarts));
     DH_TRY(dh_buffer_printf(out,
                             "  \"recovered\": {\"segments\":%" PRIu64 ",\"documents\":%" PRIu64

@@ -5,11 +5,13 @@
 
 #include "comm/comm.h"
 #include "output/result.h"
+#include "route/route.h"
 #include "run/map.h"
 
 typedef struct dh_run_report {
     dh_comm *comm;
     const dh_settings *settings;
+    dh_route *route;
     const dh_plan *plan;
     const dh_map_result *map;
     const dh_result_facts *result;
@@ -23,8 +25,8 @@ typedef struct dh_run_report {
     uint32_t restarts;
 } dh_run_report;
 
-/* Collects the ranks' figures and writes PATH.run.json on rank 0. COLLECTIVE. *memory_max: bytes of the
- * largest rank. */
+/* Collects the ranks' figures, says which devices failed, and writes PATH.run.json on rank 0. COLLECTIVE.
+ * *memory_max: bytes of the largest rank. */
 dh_status dh_run_report_write(const dh_run_report *report, uint64_t *memory_max);
 
 #endif

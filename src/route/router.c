@@ -1,9 +1,13 @@
 #include "route/router.h"
 
+#include <math.h>
+
 static const double weight_of_new = 0.2;   /* in the running mean */
 static const double probe_every = 2.0;     /* seconds, that a place is given a batch to measure it */
 static const double batch_seconds = 0.004; /* that the fastest place is to take for a batch */
 static const double bytes_min = 65536;
+
+static const double about_as_early = 1.25;
 
 /* When the result would be here. */
 static double finish(const dh_place_view *place, double bytes)
@@ -23,30 +27,49 @@ static bool may_go_to(const dh_router *router, const dh_place_view *place)
     return place->is_open && (router->policy != DH_ROUTE_DEVICE || place->is_device);
 }
 
-int dh_router_choose(const dh_router *router, const dh_place_view *place, uint32_t count, uint64_t bytes,
+/* A place that was never measured is tried, not trusted; where only devices will do, it is as good as any. */
+static bool is_known(const dh_router *router, const dh_place_view *place)
+{
+    return place->seconds_per_byte > 0 || router->policy == DH_ROUTE_DEVICE;
+}
+
+/* The time at which the earliest place has the result; `limit` when none is earlier. */
+static double earliest_finish(const dh_router *router, const dh_place_view *place, uint32_t count,
+                              double bytes, double limit)
+{
+    for (uint32_t p = 0; p < count; p++) {
+        const double then = finish(&place[p], bytes);
+        if (may_go_to(router, &place[p]) && is_known(router, &place[p]) && then < limit) {
+            limit = then;
+        }
+    }
+    return limit;
+}
+
+int dh_router_choose(dh_router *router, const dh_place_view *place, uint32_t count, uint64_t bytes,
                      uint32_t free_slots, double now)
 {
     if (router->policy == DH_ROUTE_SELF) {
         return DH_ROUTE_HERE;
     }
-    int best = DH_ROUTE_HERE;
-    double earliest = (double)bytes * router->seconds_per_byte + free_slots * router->fill_seconds;
-    bool free_choice = router->policy == DH_ROUTE_AUTO; /* else the first device is better than none */
-    for (uint32_t p = 0; p < count; p++) {
+    const double here = (double)bytes * router->seconds_per_byte + free_slots * router->fill_seconds;
+    const double limit =
+        router->policy == DH_ROUTE_DEVICE ? INFINITY : here; /* any device, rather than here */
+    const double earliest = earliest_finish(router, place, count, (double)bytes, limit);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t p = (router->turn + i) % count;
         if (!may_go_to(router, &place[p])) {
             continue;
         }
-        if (free_slots > 0 && wants_probe(&place[p], now)) {
+        const double then = finish(&place[p], (double)bytes);
+        const bool is_early =
+            is_known(router, &place[p]) && then < limit && then <= about_as_early * earliest;
+        if (is_early || (free_slots > 0 && wants_probe(&place[p], now))) {
+            router->turn = (p + 1) % count;
             return (int)p;
         }
-        const bool is_known = place[p].seconds_per_byte > 0 || !free_choice;
-        const double then = finish(&place[p], (double)bytes);
-        if (is_known && (then < earliest || (best == DH_ROUTE_HERE && !free_choice))) {
-            best = (int)p;
-            earliest = then;
-        }
     }
-    return best;
+    return DH_ROUTE_HERE;
 }
 
 void dh_router_learn(double *mean, double measured)

@@ -30,13 +30,14 @@ typedef struct dh_router {
     dh_route_policy policy;
     double seconds_per_byte; /* of computing a batch here; 0: not measured yet */
     double fill_seconds;     /* of filling a slot */
+    uint32_t turn;           /* where the search begins, so that places that are alike take turns */
 } dh_router;
 
 enum { DH_ROUTE_HERE = -1 };
 
-/* The index of the place, or DH_ROUTE_HERE. free_slots: that can still be filled while this batch is away; 0
- * when this rank can do nothing but wait. */
-int dh_router_choose(const dh_router *router, const dh_place_view *place, uint32_t count, uint64_t bytes,
+/* The index of the place, or DH_ROUTE_HERE. Of places that are about as early one is taken after the other.
+ * free_slots: that can still be filled while this batch is away; 0 when this rank can do nothing but wait. */
+int dh_router_choose(dh_router *router, const dh_place_view *place, uint32_t count, uint64_t bytes,
                      uint32_t free_slots, double now);
 
 /* A new measurement joins a running mean. *mean 0: there was none. */
