@@ -180,10 +180,10 @@ static void report(const corpus *c, const dh_sha256_prefix *prefix, uint32_t pre
         const char *name =
             k < DH_SHA256_ENGINE_COUNT ? dh_sha256_engine_name((dh_sha256_engine)k) : "OpenSSL";
         if (median > 0) {
-            printf("%-8s %8.1f k texts/s %8.1f MB of text/s\n", name, c->count / median / 1e3,
+            printf("%-13s %8.1f k texts/s %8.1f MB of text/s\n", name, c->count / median / 1e3,
                    bytes / median / 1e6);
         } else {
-            printf("%-8s not available\n", name);
+            printf("%-13s not available\n", name);
         }
     }
     free(digest);

@@ -37,6 +37,10 @@ else()
   message(STATUS "ISA-L not used (libisal-dev): gzip is inflated by zlib, about a third of the speed")
 endif()
 
+# The thread that keeps a device busy.
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+
 find_package(MPI REQUIRED COMPONENTS C)
 
 set(HDF5_PREFER_PARALLEL ON)

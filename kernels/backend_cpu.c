@@ -1,8 +1,9 @@
 /* dhatu: the CPU backend. */
 #include "kernels/backend.h"
 #include "kernels/core.h"
+#include "kernels/cpu.h"
 #include "kernels/digest_core.h"
-#include "kernels/profile_core.h"
+#include "kernels/profile_cpu.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,14 +13,11 @@
 
 typedef struct cpu_backend {
     dh_backend base;
-    dh_sha256_engine engine;
-    char description[64];
+    uint32_t features;       /* DH_CPU_* that are used */
+    dh_sha256_engine engine; /* of digest */
+    dh_sha256_prefix prefix[DH_DHATUS];
+    char description[DH_BACKEND_TEXT];
 } cpu_backend;
-
-static const dh_sha256_prefix dhatu_prefix[DH_DHATUS] = {
-    {8, "RELATE::"}, {7, "MODAL::"}, {7, "EXIST::"},  {6, "EVAL::"}, {6, "COMM::"},
-    {7, "CAUSE::"},  {6, "ITER::"},  {8, "DECIDE::"}, {6, "FEEL::"},
-};
 
 /* ---- the machine ------------------------------------------------------------------------------------- */
 
@@ -59,8 +57,7 @@ static dh_backend_status cpu_facts(uint32_t device, dh_device_facts *out)
     (void)device;
     *out = (dh_device_facts){.id = "cpu"};
     read_proc("/proc/cpuinfo", "model name", out->name, sizeof out->name);
-    (void)snprintf(out->level, sizeof out->level, "SHA-256 by %s",
-                   dh_sha256_engine_name(dh_sha256_engine_best()));
+    dh_cpu_features_text(dh_cpu_features(), out->level, sizeof out->level);
     out->memory = memory_of("MemTotal");
     out->memory_free = memory_of("MemAvailable");
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -69,6 +66,15 @@ static dh_backend_status cpu_facts(uint32_t device, dh_device_facts *out)
 }
 
 /* ---- open and close ---------------------------------------------------------------------------------- */
+
+static void set_prefixes(cpu_backend *cpu)
+{
+    for (int d = 0; d < DH_DHATUS; d++) {
+        const char *name = (const char *)dh_digest_prefix[d];
+        cpu->prefix[d].size = (uint8_t)strlen(name);
+        memcpy(cpu->prefix[d].bytes, name, cpu->prefix[d].size);
+    }
+}
 
 static dh_backend_status cpu_open(const dh_backend_options *options, dh_backend **out,
                                   char why[DH_BACKEND_TEXT])
@@ -80,8 +86,12 @@ static dh_backend_status cpu_open(const dh_backend_options *options, dh_backend 
         return DH_BACKEND_NO_MEMORY;
     }
     dh_backend_prepare(&cpu->base, &dh_backend_cpu, options->lanes);
-    cpu->engine = dh_sha256_engine_best();
-    (void)snprintf(cpu->description, sizeof cpu->description, "CPU, SHA-256 by %s",
+    cpu->features = dh_cpu_features() & ~options->cpu_without;
+    cpu->engine = dh_sha256_engine_of(cpu->features);
+    set_prefixes(cpu);
+    char features[64];
+    dh_cpu_features_text(cpu->features, features, sizeof features);
+    (void)snprintf(cpu->description, sizeof cpu->description, "CPU (%s), SHA-256 by %s", features,
                    dh_sha256_engine_name(cpu->engine));
     *out = &cpu->base;
     return DH_BACKEND_OK;
@@ -143,10 +153,7 @@ static dh_backend_status cpu_sha256(dh_lane *lane, char *hex)
     static const dh_sha256_prefix no_prefix = {0, {0}};
     static const char digit[16] = "0123456789abcdef";
     const dh_batch *batch = lane->batch;
-    /* One stream a text: alone it waits for its own results on SHA-NI, while 16 lanes do not. */
-    const dh_sha256_engine engine = dh_sha256_engine_is_available(DH_SHA256_AVX512)
-                                        ? DH_SHA256_AVX512
-                                        : ((const cpu_backend *)lane->backend)->engine;
+    const dh_sha256_engine engine = dh_sha256_engine_lanes(((const cpu_backend *)lane->backend)->features);
     for (uint32_t first = 0; first < batch->document_count; first += WINDOW) {
         const uint32_t left = batch->document_count - first;
         const uint32_t count = left < WINDOW ? left : WINDOW;
@@ -171,7 +178,7 @@ static void digest_document(const uint8_t *digest, uint32_t document, const dh_d
     double *prime = out->prime + (uint64_t)document * DH_DIGEST_PRIMES;
     dh_digest_primes(raw, prime);
     dh_digest_moments(prime, &out->entropy[document], &out->variance[document]);
-    out->score[document] = 0.7 * out->entropy[document] + 0.3 * out->variance[document];
+    out->score[document] = dh_digest_score(out->entropy[document], out->variance[document]);
 }
 
 static dh_backend_status cpu_digest(dh_lane *lane, const dh_digest_out *out)
@@ -185,7 +192,7 @@ static dh_backend_status cpu_digest(dh_lane *lane, const dh_digest_out *out)
     for (uint32_t first = 0; first < batch->document_count; first += WINDOW) {
         const uint32_t left = batch->document_count - first;
         const uint32_t count = left < WINDOW ? left : WINDOW;
-        dh_sha256_batch(cpu->engine, batch->text, batch->text_offset + first, count, dhatu_prefix, DH_DHATUS,
+        dh_sha256_batch(cpu->engine, batch->text, batch->text_offset + first, count, cpu->prefix, DH_DHATUS,
                         digest);
         for (uint32_t d = 0; d < count; d++) {
             digest_document(digest + (size_t)d * DH_DHATUS * DH_SHA256_SIZE, first + d, out);
@@ -194,36 +201,12 @@ static dh_backend_status cpu_digest(dh_lane *lane, const dh_digest_out *out)
     return DH_BACKEND_OK;
 }
 
-static void profile_finish(const dh_profile_tables *tables, const uint32_t *counts, uint64_t tokens,
-                           uint32_t matched, uint32_t document, const dh_profile_out *out)
-{
-    const uint32_t categories = tables->category_count;
-    double share[DH_CATEGORIES_MAX];
-    dh_profile_shares(counts, categories, share);
-    for (uint32_t d = 0; d < categories; d++) {
-        out->profile[(uint64_t)document * categories + d] = (float)share[d];
-    }
-    dh_profile_primes(share, categories, out->prime + (uint64_t)document * DH_PRIMES);
-    out->matched[document] = matched;
-    out->coverage[document] = tokens > 0 ? (double)matched / (double)tokens : 0.0;
-    out->ambiguity[document] = dh_profile_ambiguity(share, categories);
-    out->variance[document] = dh_profile_variance(share, categories);
-    if (out->code2 != NULL) {
-        out->code2[document] = dh_profile_code(counts, categories, tokens, tables->denominator, 2);
-    }
-    if (out->code3 != NULL) {
-        out->code3[document] = dh_profile_code(counts, categories, tokens, tables->denominator, 3);
-    }
-    if (out->code5 != NULL) {
-        out->code5[document] = dh_profile_code(counts, categories, tokens, tables->denominator, 5);
-    }
-}
-
 static dh_backend_status cpu_profile(dh_lane *lane, const dh_profile_out *out)
 {
     const dh_batch *batch = lane->batch;
     const dh_profile_tables *tables = lane->backend->tables;
     const uint32_t width = 2 * tables->category_count;
+    double share[DH_CATEGORIES_MAX];
     for (uint32_t d = 0; d < batch->document_count; d++) {
         const uint64_t tokens = batch->token_offset[d + 1] - batch->token_offset[d];
         uint32_t *counts = out->counts + (uint64_t)d * width;
@@ -237,9 +220,9 @@ static dh_backend_status cpu_profile(dh_lane *lane, const dh_profile_out *out)
                 .hit_count = (uint32_t)(batch->prefix_hit_offset[d + 1] - batch->prefix_hit_offset[d]),
                 .lexicon = batch->lexicon[d],
             };
-            matched = dh_profile_count(tables, &document, counts);
+            matched = dh_profile_count_cpu(tables, &document, counts);
         }
-        profile_finish(tables, counts, tokens, matched, d, out);
+        dh_profile_finish(tables, counts, tokens, matched, d, share, out);
     }
     return DH_BACKEND_OK;
 }

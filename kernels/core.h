@@ -11,8 +11,11 @@
  * DH_CONSTANT_TABLE  a table that is part of the kernel text itself
  * DH_UNROLL          before a loop of at most 16 turns: unroll it, so that the arrays it indexes can
  *                    live in registers
+ * DH_ROLLED          before a loop: leave it a loop, so that the code stays in the instruction cache
  * DH_LOWEST_BIT(x)   number of the lowest bit that is set in a 64-bit word (not 0)
- * DH_PREFETCH(p)     asks for the memory at p early; nothing on devices, which hide latency by threads */
+ * DH_BIG_ENDIAN_WORD(low, high, byte)  of the eight bytes of two little-endian words: the four from `byte` (0
+ * to 3) on, as a big-endian word DH_PREFETCH(p)     asks for the memory at p early; nothing on devices, which
+ * hide latency by threads */
 #ifndef DH_KERNELS_CORE_H
 #define DH_KERNELS_CORE_H
 
@@ -28,6 +31,14 @@ typedef uint dh_u32;
 typedef ulong dh_u64;
 typedef int dh_i32;
 typedef long dh_i64;
+
+/* The names of stdint.h that headers shared with the host use. */
+typedef uchar uint8_t;
+typedef ushort uint16_t;
+typedef uint uint32_t;
+typedef ulong uint64_t;
+#define UINT32_C(value) value##U
+#define UINT64_C(value) value##UL
 
 #define DH_FN static inline
 #define DH_GLOBAL __global
@@ -71,10 +82,18 @@ typedef int64_t dh_i64;
 #define DH_UNROLL
 #endif
 
+#if defined(__CUDACC__) || defined(__OPENCL_C_VERSION__) || defined(__clang__)
+#define DH_ROLLED _Pragma("unroll 1")
+#elif defined(__GNUC__)
+#define DH_ROLLED _Pragma("GCC unroll 1")
+#else
+#define DH_ROLLED
+#endif
+
 #if !defined(__OPENCL_C_VERSION__) && !defined(__CUDACC__) && defined(__GNUC__)
 #define DH_PREFETCH(pointer) __builtin_prefetch(pointer)
 #else
-#define DH_PREFETCH(pointer) ((void)0)
+#define DH_PREFETCH(pointer) ((void)(pointer))
 #endif
 
 #if defined(__OPENCL_C_VERSION__)
@@ -83,6 +102,13 @@ typedef int64_t dh_i64;
 #define DH_LOWEST_BIT(word) ((dh_u32)(__ffsll((long long)(word)) - 1))
 #else
 #define DH_LOWEST_BIT(word) ((dh_u32)__builtin_ctzll(word))
+#endif
+
+#if defined(__CUDACC__)
+#define DH_BIG_ENDIAN_WORD(low, high, byte) __byte_perm(low, high, 0x0123U + 0x1111U * (byte))
+#elif defined(__OPENCL_C_VERSION__)
+#define DH_BIG_ENDIAN_WORD(low, high, byte)                                                                  \
+    as_uint(as_uchar4((uint)((((ulong)(high) << 32) | (low)) >> (8U * (byte)))).wzyx)
 #endif
 
 /* Doubles are optional in OpenCL C 1.2. */

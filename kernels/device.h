@@ -18,8 +18,9 @@ typedef struct dh_device {
     const struct dh_device_driver *driver;
     uint64_t lane_bytes; /* of each lane's block */
     char description[DH_BACKEND_TEXT];
-    char error[DH_BACKEND_TEXT]; /* set by the driver when a call fails */
+    char error[DH_BACKEND_TEXT]; /* set where a call fails */
     /* of device.c */
+    bool is_lost;
     struct dh_device_lane *lane_state; /* base.lane_count of them */
     dh_device_tables tables;           /* where the lexicons stand in the tables' block */
 } dh_device;
@@ -35,7 +36,8 @@ typedef struct dh_device_driver {
     /* Gives everything back, also where open, allocate or load has failed. Waits for running commands. */
     void (*close)(dh_device *device);
 
-    /* The block of each lane; once, behind open. */
+    /* The block of each lane, behind open. After NO_MEMORY nothing is taken and it may be called again for
+     * less. */
     dh_backend_status (*allocate)(dh_device *device, uint64_t lane_bytes);
     /* Replaces the tables' block by these bytes; size 0: there is none. */
     dh_backend_status (*load)(dh_device *device, const void *bytes, uint64_t size);
@@ -46,7 +48,7 @@ typedef struct dh_device_driver {
     /* Kernel over at least `items` work items; those at items and above do nothing. */
     dh_backend_status (*launch)(dh_lane *lane, dh_device_kernel kernel, uint64_t items,
                                 const dh_device_arguments *arguments);
-    /* Behind the last command of a batch: hands the queue to the device. */
+    /* Behind the commands of a kernel: hands the queue to the device. */
     dh_backend_status (*flush)(dh_lane *lane);
     /* OK: all is done. BUSY. Never blocks. */
     dh_backend_status (*query)(dh_lane *lane);

@@ -2,7 +2,13 @@
 #ifndef DH_KERNELS_DIGEST_CORE_H
 #define DH_KERNELS_DIGEST_CORE_H
 
+#include "kernels/digest.h"
 #include "kernels/math_core.h"
+
+/* What is hashed before the text, by the number of the name; zeros behind. */
+DH_CONSTANT_TABLE dh_u8 dh_digest_prefix[DH_DHATUS][12] = {
+    "RELATE::", "MODAL::", "EXIST::", "EVAL::", "COMM::", "CAUSE::", "ITER::", "DECIDE::", "FEEL::",
+};
 
 /* The bytes of a digest that make the raw weight, and the primes of the activations. */
 #define DH_DIGEST_RAW(b) ((uint32_t)(b)[0] + (b)[5] + (b)[13] + (b)[21] + (b)[29])
@@ -11,15 +17,15 @@
  * 9 * 1275 * 29^8 < 2^53, so the one division is the only rounding. An all-zero raw gives zeros. */
 DH_FN void dh_digest_primes(const uint32_t *raw, double *prime)
 {
-    const uint32_t primes[10] = {2, 3, 5, 7, 11, 13, 17, 19, 23, 29};
+    const uint32_t primes[DH_DIGEST_PRIMES] = {2, 3, 5, 7, 11, 13, 17, 19, 23, 29};
     uint64_t total = 0;
-    for (int d = 0; d < 9; d++) {
+    for (int d = 0; d < DH_DHATUS; d++) {
         total += raw[d];
     }
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < DH_DIGEST_PRIMES; i++) {
         uint64_t sum = 0;
         uint64_t power = 1;
-        for (uint32_t d = 0; d < 9; d++) {
+        for (uint32_t d = 0; d < DH_DHATUS; d++) {
             power = d % primes[i] == 0 ? 1 : power * primes[i];
             sum += raw[d] * power;
         }
@@ -31,14 +37,14 @@ DH_FN void dh_digest_primes(const uint32_t *raw, double *prime)
 DH_FN void dh_digest_moments(const double *prime, double *entropy, double *variance)
 {
     double sum = 0.0;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < DH_DIGEST_PRIMES; i++) {
         sum = sum + prime[i];
     }
     const double norm = sum + 1e-8;
     const double mean = sum / 10.0;
     double h = 0.0;
     double squares = 0.0;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < DH_DIGEST_PRIMES; i++) {
         const double q = prime[i] / norm;
         const double deviation = prime[i] - mean;
         h = h - q * dh_ln(q + 1e-8);
@@ -46,6 +52,11 @@ DH_FN void dh_digest_moments(const double *prime, double *entropy, double *varia
     }
     *entropy = h;
     *variance = squares / 10.0;
+}
+
+DH_FN double dh_digest_score(double entropy, double variance)
+{
+    return 0.7 * entropy + 0.3 * variance;
 }
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef DH_KERNELS_PROFILE_H
 #define DH_KERNELS_PROFILE_H
 
-#include <stdint.h>
+#include "kernels/core.h"
 
 enum {
     DH_CATEGORIES_MAX = 128,
@@ -19,8 +19,7 @@ enum {
 /* An edge of the trie, and what is known of the node it leads to: one load tells all. */
 typedef struct dh_profile_slot {
     uint64_t key;
-    uint32_t
-        node; /* DH_NO_NODE in an empty slot; DH_NODE_CONTINUES is or'ed in where a longer term goes on */
+    uint32_t node; /* DH_NO_NODE in an empty slot; or'ed with DH_NODE_CONTINUES where a longer term goes on */
     uint32_t term; /* a term that ends at the node, or DH_NO_TERM */
 } dh_profile_slot;
 
@@ -41,15 +40,15 @@ typedef struct dh_profile_tables {
     uint32_t category_count; /* K */
     uint32_t denominator;    /* of all units */
     uint32_t slot_mask;      /* slots - 1; slots is a power of two, at most half full */
-    const dh_profile_slot *slot;
-    const dh_profile_term *term;
-    const uint8_t *category; /* of all terms, one after the other */
+    DH_GLOBAL const dh_profile_slot *slot;
+    DH_GLOBAL const dh_profile_term *term;
+    DH_GLOBAL const uint8_t *category; /* of all terms, one after the other */
     /* lexicon_count * DH_FILTER_WORDS each: bit (hash >> 48) of what may begin a term, of what may be a
      * negator */
-    const uint64_t *first_filter;
-    const uint64_t *negator_filter;
-    const uint64_t
-        *next_filter; /* DH_FILTER_WORDS: bit (key >> 48) of each edge that goes on in a longer term */
+    DH_GLOBAL const uint64_t *first_filter;
+    DH_GLOBAL const uint64_t *negator_filter;
+    /* DH_FILTER_WORDS: bit (key >> 48) of each edge that goes on in a longer term */
+    DH_GLOBAL const uint64_t *next_filter;
     uint32_t term_count;
 } dh_profile_tables;
 
@@ -63,20 +62,19 @@ enum { DH_TERM_NEGATIVE = 1, DH_TERM_FIXED = 2 };
 #define DH_NO_TERM UINT32_C(0xFFFFFFFF)
 #define DH_NEGATOR_NODE UINT32_C(0x7FFFFFF0)
 
-/* Where the results go; K is tables->category_count, n the documents of the batch.
- The code
+/* Where the results go; K is tables->category_count, n the documents of the batch. The code
  * arrays may be NULL, the others not. */
 typedef struct dh_profile_out {
-    uint32_t *counts;  /* n x 2K: positive, then negative units */
-    float *profile;    /* n x K */
-    double *prime;     /* n x DH_PRIMES */
-    uint32_t *matched; /* n: tokens inside matches */
-    double *coverage;  /* n */
-    double *ambiguity; /* n: entropy(profile) / ln(K), in [0, 1] */
-    double *variance;  /* n: population variance of the profile */
-    uint64_t *code2;   /* n: presence digits, K <= 63 */
-    uint64_t *code3;   /* n: sign digits, K <= 39 */
-    uint64_t *code5;   /* n: intensity digits, K <= 27 */
+    DH_GLOBAL uint32_t *counts;  /* n x 2K: positive, then negative units */
+    DH_GLOBAL float *profile;    /* n x K */
+    DH_GLOBAL double *prime;     /* n x DH_PRIMES */
+    DH_GLOBAL uint32_t *matched; /* n: tokens inside matches */
+    DH_GLOBAL double *coverage;  /* n */
+    DH_GLOBAL double *ambiguity; /* n: entropy(profile) / ln(K), in [0, 1] */
+    DH_GLOBAL double *variance;  /* n: population variance of the profile */
+    DH_GLOBAL uint64_t *code2;   /* n: presence digits, K <= 63 */
+    DH_GLOBAL uint64_t *code3;   /* n: sign digits, K <= 39 */
+    DH_GLOBAL uint64_t *code5;   /* n: intensity digits, K <= 27 */
 } dh_profile_out;
 
 /* The largest K whose code with this base fits into 63 bits. */

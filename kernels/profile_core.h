@@ -28,7 +28,7 @@ DH_FN uint32_t dh_profile_edge(const dh_profile_tables *tables, uint32_t node, u
 }
 
 /* Turns away most symbols with one look at a small bitmap; lets all pass that are in. */
-DH_FN int dh_profile_passes(const uint64_t *filter, uint32_t lexicon, uint64_t symbol)
+DH_FN int dh_profile_passes(DH_GLOBAL const uint64_t *filter, uint32_t lexicon, uint64_t symbol)
 {
     const uint32_t bit = (uint32_t)(symbol >> (64 - DH_FILTER_BITS));
     return (int)(filter[(uint64_t)lexicon * DH_FILTER_WORDS + bit / 64] >> (bit % 64)) & 1;
@@ -36,8 +36,8 @@ DH_FN int dh_profile_passes(const uint64_t *filter, uint32_t lexicon, uint64_t s
 
 /* A document as the matcher sees it. */
 typedef struct dh_profile_document {
-    const uint64_t *token;
-    const dh_prefix_hit *hit;
+    DH_GLOBAL const uint64_t *token;
+    DH_GLOBAL const dh_prefix_hit *hit;
     uint32_t token_count;
     uint32_t hit_count;
     uint32_t lexicon;
@@ -110,7 +110,7 @@ DH_FN int dh_profile_is_negated(const dh_profile_tables *tables, const dh_profil
 
 /* Adds a match of term at token `at`. */
 DH_FN void dh_profile_add(const dh_profile_tables *tables, const dh_profile_document *document, uint32_t at,
-                          uint32_t term, uint32_t *counts)
+                          uint32_t term, DH_GLOBAL uint32_t *counts)
 {
     const dh_profile_term found = tables->term[term];
     uint32_t negative = found.polarity & DH_TERM_NEGATIVE;
@@ -152,36 +152,49 @@ DH_FN uint64_t dh_profile_candidates(const dh_profile_tables *tables, const dh_p
     return candidates;
 }
 
-/* Counts the units of one document: counts[0..K) positive, counts[K..2K) negative (zeroed by the
- * caller). Returns the tokens inside matches. Left to right, longest match, no overlaps. */
-DH_FN uint32_t dh_profile_count(const dh_profile_tables *tables, const dh_profile_document *document,
-                                uint32_t *counts)
+/* How far a document has been read from left to right. */
+typedef struct dh_profile_walk {
+    uint32_t cursor;    /* first hit that may still matter */
+    uint32_t free_from; /* tokens before are inside a match */
+    uint32_t matched;   /* tokens inside matches */
+} dh_profile_walk;
+
+/* Counts the matches that begin at the candidates of the window at `base`. Longest match, no overlaps. */
+DH_FN void dh_profile_window(const dh_profile_tables *tables, const dh_profile_document *document,
+                             uint32_t base, uint64_t candidates, dh_profile_walk *walk,
+                             DH_GLOBAL uint32_t *counts)
 {
-    uint32_t matched = 0;
-    uint32_t cursor = 0;
-    uint32_t free_from = 0; /* tokens before are inside a match */
-    uint64_t upcoming = dh_profile_candidates(tables, document, 0, 0);
-    for (uint32_t base = 0; base < document->token_count; base += DH_PROFILE_WINDOW) {
-        uint64_t candidates = upcoming;
-        upcoming = dh_profile_candidates(tables, document, base + DH_PROFILE_WINDOW, cursor);
-        for (; candidates != 0; candidates &= candidates - 1) {
-            const uint32_t at = base + DH_LOWEST_BIT(candidates);
-            if (at < free_from) {
-                continue;
-            }
-            while (cursor < document->hit_count && document->hit[cursor].token < at) {
-                cursor++;
-            }
-            uint32_t length = 0;
-            const uint32_t term = dh_profile_match(tables, document, at, cursor, &length);
-            if (length > 0) {
-                dh_profile_add(tables, document, at, term, counts);
-                matched += length;
-                free_from = at + length;
-            }
+    for (; candidates != 0; candidates &= candidates - 1) {
+        const uint32_t at = base + DH_LOWEST_BIT(candidates);
+        if (at < walk->free_from) {
+            continue;
+        }
+        while (walk->cursor < document->hit_count && document->hit[walk->cursor].token < at) {
+            walk->cursor++;
+        }
+        uint32_t length = 0;
+        const uint32_t term = dh_profile_match(tables, document, at, walk->cursor, &length);
+        if (length > 0) {
+            dh_profile_add(tables, document, at, term, counts);
+            walk->matched += length;
+            walk->free_from = at + length;
         }
     }
-    return matched;
+}
+
+/* Counts the units of one document: counts[0..K) positive, counts[K..2K) negative (zeroed by the
+ * caller). Returns the tokens inside matches. */
+DH_FN uint32_t dh_profile_count(const dh_profile_tables *tables, const dh_profile_document *document,
+                                DH_GLOBAL uint32_t *counts)
+{
+    dh_profile_walk walk = {0, 0, 0};
+    uint64_t upcoming = dh_profile_candidates(tables, document, 0, 0);
+    for (uint32_t base = 0; base < document->token_count; base += DH_PROFILE_WINDOW) {
+        const uint64_t candidates = upcoming;
+        upcoming = dh_profile_candidates(tables, document, base + DH_PROFILE_WINDOW, walk.cursor);
+        dh_profile_window(tables, document, base, candidates, &walk, counts);
+    }
+    return walk.matched;
 }
 
 /* One digit of the intensity code: by density units / (denominator * tokens), one less (not below 0) where
@@ -205,7 +218,7 @@ DH_FN uint32_t dh_profile_intensity(uint64_t positive, uint64_t negative, uint64
 }
 
 /* Packs a code of the given base (2 presence, 3 sign, 5 intensity): sum of digit[d] * base^d. */
-DH_FN uint64_t dh_profile_code(const uint32_t *counts, uint32_t categories, uint64_t tokens,
+DH_FN uint64_t dh_profile_code(DH_GLOBAL const uint32_t *counts, uint32_t categories, uint64_t tokens,
                                uint64_t denominator, uint32_t base)
 {
     uint64_t code = 0;
@@ -226,7 +239,7 @@ DH_FN uint64_t dh_profile_code(const uint32_t *counts, uint32_t categories, uint
 }
 
 /* Shares of the categories: share[d] = (pos + neg)[d] / sum; all zeros when nothing matched. */
-DH_FN void dh_profile_shares(const uint32_t *counts, uint32_t categories, double *share)
+DH_FN void dh_profile_shares(DH_GLOBAL const uint32_t *counts, uint32_t categories, DH_GLOBAL double *share)
 {
     uint64_t total = 0;
     for (uint32_t d = 0; d < 2 * categories; d++) {
@@ -239,7 +252,7 @@ DH_FN void dh_profile_shares(const uint32_t *counts, uint32_t categories, double
 }
 
 /* entropy(share) / ln(K), held in [0, 1] against the last bit's rounding. 0 for K = 1. */
-DH_FN double dh_profile_ambiguity(const double *share, uint32_t categories)
+DH_FN double dh_profile_ambiguity(DH_GLOBAL const double *share, uint32_t categories)
 {
     double entropy = 0.0;
     for (uint32_t d = 0; d < categories; d++) {
@@ -254,7 +267,7 @@ DH_FN double dh_profile_ambiguity(const double *share, uint32_t categories)
     return ambiguity < 1.0 ? ambiguity : 1.0;
 }
 
-DH_FN double dh_profile_variance(const double *share, uint32_t categories)
+DH_FN double dh_profile_variance(DH_GLOBAL const double *share, uint32_t categories)
 {
     double sum = 0.0;
     for (uint32_t d = 0; d < categories; d++) {
@@ -270,7 +283,7 @@ DH_FN double dh_profile_variance(const double *share, uint32_t categories)
 }
 
 /* prime[i] = sum over d of share[d] * p^(d mod p), in the order of d. */
-DH_FN void dh_profile_primes(const double *share, uint32_t categories, double *prime)
+DH_FN void dh_profile_primes(DH_GLOBAL const double *share, uint32_t categories, DH_GLOBAL double *prime)
 {
     const uint32_t primes[DH_PRIMES] = {2, 3, 5, 7, 11, 13, 17, 19, 23, 29};
     for (int i = 0; i < DH_PRIMES; i++) {
@@ -281,6 +294,32 @@ DH_FN void dh_profile_primes(const double *share, uint32_t categories, double *p
             sum = sum + share[d] * power;
         }
         prime[i] = sum;
+    }
+}
+
+/* What is made of the counts of one document of `tokens` tokens. share: room for K doubles. */
+DH_FN void dh_profile_finish(const dh_profile_tables *tables, DH_GLOBAL const uint32_t *counts,
+                             uint64_t tokens, uint32_t matched, uint32_t document, DH_GLOBAL double *share,
+                             const dh_profile_out *out)
+{
+    const uint32_t categories = tables->category_count;
+    dh_profile_shares(counts, categories, share);
+    for (uint32_t d = 0; d < categories; d++) {
+        out->profile[(uint64_t)document * categories + d] = (float)share[d];
+    }
+    dh_profile_primes(share, categories, out->prime + (uint64_t)document * DH_PRIMES);
+    out->matched[document] = matched;
+    out->coverage[document] = tokens > 0 ? (double)matched / (double)tokens : 0.0;
+    out->ambiguity[document] = dh_profile_ambiguity(share, categories);
+    out->variance[document] = dh_profile_variance(share, categories);
+    if (out->code2 != 0) {
+        out->code2[document] = dh_profile_code(counts, categories, tokens, tables->denominator, 2);
+    }
+    if (out->code3 != 0) {
+        out->code3[document] = dh_profile_code(counts, categories, tokens, tables->denominator, 3);
+    }
+    if (out->code5 != 0) {
+        out->code5[document] = dh_profile_code(counts, categories, tokens, tables->denominator, 5);
     }
 }
 

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "kernels/backend.h"
+#include "kernels/cpu.h"
 #include "kernels/sha256_core.h"
 #include "kernels/sha256_engine.h"
 
@@ -10,46 +12,56 @@
 
 const char *dh_sha256_engine_name(dh_sha256_engine engine)
 {
-    switch (engine) {
-    case DH_SHA256_SCALAR:
-        return "scalar";
-    case DH_SHA256_SHANI:
-        return "sha-ni";
-    case DH_SHA256_AVX512:
-        return "avx-512";
-    case DH_SHA256_ENGINE_COUNT:
-        break;
-    }
-    return "unknown";
+    static const char *const name[DH_SHA256_ENGINE_COUNT] = {"scalar", "sha-ni", "avx2", "avx-512",
+                                                             "avx-512 alone"};
+    return (uint32_t)engine < DH_SHA256_ENGINE_COUNT ? name[engine] : "unknown";
+}
+
+/* The features without which an engine cannot run. */
+static uint32_t features_of(dh_sha256_engine engine)
+{
+    static const uint32_t features[DH_SHA256_ENGINE_COUNT] = {0, DH_CPU_SHA, DH_CPU_AVX2,
+                                                              DH_CPU_AVX512 | DH_CPU_SHA, DH_CPU_AVX512};
+    return features[engine];
 }
 
 int dh_sha256_engine_is_available(dh_sha256_engine engine)
 {
-    if (engine == DH_SHA256_SCALAR) {
-        return 1;
-    }
+    return (uint32_t)engine < DH_SHA256_ENGINE_COUNT && (DH_SHA256_X86 || engine == DH_SHA256_SCALAR) &&
+           (features_of(engine) & ~dh_cpu_features()) == 0;
+}
+
+dh_sha256_engine dh_sha256_engine_lanes(uint32_t features)
+{
+    features &= dh_cpu_features();
 #if DH_SHA256_X86
-    if (engine == DH_SHA256_SHANI) {
-        return dh_sha256_shani_is_available();
+    if ((features & DH_CPU_AVX512) != 0) {
+        return (features & DH_CPU_SHA) != 0 ? DH_SHA256_AVX512 : DH_SHA256_AVX512_ALONE;
     }
-    if (engine == DH_SHA256_AVX512) {
-        return dh_sha256_avx512_is_available();
+    if ((features & DH_CPU_SHA) != 0) {
+        return DH_SHA256_SHANI;
+    }
+    if ((features & DH_CPU_AVX2) != 0) {
+        return DH_SHA256_AVX2;
     }
 #endif
-    return 0;
+    return DH_SHA256_SCALAR;
+}
+
+dh_sha256_engine dh_sha256_engine_of(uint32_t features)
+{
+    dh_sha256_engine engine = dh_sha256_engine_lanes(features);
+#if DH_SHA256_X86
+    if (engine == DH_SHA256_AVX512 && !dh_sha256_avx512_is_best()) {
+        engine = DH_SHA256_SHANI;
+    }
+#endif
+    return engine;
 }
 
 dh_sha256_engine dh_sha256_engine_best(void)
 {
-#if DH_SHA256_X86
-    if (dh_sha256_avx512_is_best()) {
-        return DH_SHA256_AVX512;
-    }
-    if (dh_sha256_shani_is_available()) {
-        return DH_SHA256_SHANI;
-    }
-#endif
-    return DH_SHA256_SCALAR;
+    return dh_sha256_engine_of(dh_cpu_features());
 }
 
 /* -- many texts behind a few prefixes ------------------------------------------------------------ */
@@ -145,8 +157,6 @@ void dh_sha256_scalar_document(const dh_sha256_plan *plan, const uint8_t *text, 
     }
 }
 
-typedef void document_function(const dh_sha256_plan *, const uint8_t *, uint64_t, uint8_t *);
-
 void dh_sha256_batch(dh_sha256_engine engine, const uint8_t *text, const uint64_t *text_offset,
                      uint32_t document_count, const dh_sha256_prefix *prefix, uint32_t prefix_count,
                      uint8_t *digest)
@@ -164,10 +174,14 @@ void dh_sha256_batch(dh_sha256_engine engine, const uint8_t *text, const uint64_
     }
     dh_sha256_plan plan;
     plan_make(prefix, prefix_count, &plan);
-    document_function *document = dh_sha256_scalar_document;
+    dh_sha256_document *document = dh_sha256_scalar_document;
 #if DH_SHA256_X86
-    if (engine == DH_SHA256_AVX512) {
-        dh_sha256_avx512_batch(&plan, text, text_offset, document_count, digest);
+    if (engine == DH_SHA256_AVX2) {
+        dh_sha256_avx2_batch(&plan, text, text_offset, document_count, digest);
+        return;
+    }
+    if (engine == DH_SHA256_AVX512 || engine == DH_SHA256_AVX512_ALONE) {
+        dh_sha256_avx512_batch(&plan, engine == DH_SHA256_AVX512, text, text_offset, document_count, digest);
         return;
     }
     if (engine == DH_SHA256_SHANI) {
@@ -186,7 +200,7 @@ static void blocks_add(uint32_t state[8], const uint8_t *bytes, uint64_t block_c
 {
 #if DH_SHA256_X86
     /* Sixteen lanes are of no use for one message. */
-    if (dh_sha256_shani_is_available()) {
+    if ((dh_cpu_features() & DH_CPU_SHA) != 0) {
         dh_sha256_shani_blocks(state, bytes, block_count);
         return;
     }

@@ -17,18 +17,26 @@ typedef struct dh_sha256_prefix {
 
 /* The implementations. Which of them a machine can run is found out at run time. */
 typedef enum dh_sha256_engine {
-    DH_SHA256_SCALAR = 0, /* the reference: kernels/sha256_core.h */
-    DH_SHA256_SHANI,      /* x86 SHA extensions, one schedule for prefixes of equal length */
-    DH_SHA256_AVX512,     /* 16 texts at a time, one schedule for prefixes of equal length */
+    DH_SHA256_SCALAR = 0,   /* the reference: kernels/sha256_core.h */
+    DH_SHA256_SHANI,        /* x86 SHA extensions, one schedule for prefixes of equal length */
+    DH_SHA256_AVX2,         /* 8 texts at a time, one schedule for prefixes of equal length */
+    DH_SHA256_AVX512,       /* 16 texts at a time, the same; texts left over go to the SHA extensions */
+    DH_SHA256_AVX512_ALONE, /* the same on processors without these */
     DH_SHA256_ENGINE_COUNT
 } dh_sha256_engine;
 
-const char *dh_sha256_engine_name(dh_sha256_engine engine); /* "scalar", "sha-ni", "avx-512" */
+const char *dh_sha256_engine_name(dh_sha256_engine engine); /* "scalar", "sha-ni", "avx2", "avx-512" */
 int dh_sha256_engine_is_available(dh_sha256_engine engine);
 
-/* The fastest engine for the digest job's prefixes here. Measured at the first call where there is a
- * choice (about 0.2 ms), so two runs may differ in it, but never in their digests. */
-dh_sha256_engine dh_sha256_engine_best(void);
+/* The fastest engine for the digest job's prefixes with these features (DH_CPU_* of kernels/backend.h) as far
+ * as this processor has them. Measured at the first call where there is a choice (about 0.5 ms), so two runs
+ * may differ in it, but never in their digests. */
+dh_sha256_engine dh_sha256_engine_of(uint32_t features);
+dh_sha256_engine dh_sha256_engine_best(void); /* with all features of this processor */
+
+/* The fastest for a single prefix: alone, a text waits for its own results on the SHA extensions, while lanes
+ * do not. */
+dh_sha256_engine dh_sha256_engine_lanes(uint32_t features);
 
 /* digest[(d * prefix_count + p) * 32 ...] = SHA-256(prefix[p] text[d]) for documents d of
  * text[text_offset[d] .. text_offset[d+1]). Any length, also 0; text may be NULL if all are empty.

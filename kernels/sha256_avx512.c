@@ -5,9 +5,7 @@
  * round is a chain of about 6 cycles for 4 to 8 cycles of work), so the rounds of two or three streams
  * run at once; more would not fit the 32 registers, of which a stream takes 8.
  *
- * Texts are taken from windows of at most 1,024, ordered by size, so that the 16 of a set have nearly
- * the same number of blocks. A text much longer than the others of its set would keep 16 lanes busy for
- * one: such texts, and too few texts for a set, go to the SHA extensions (or the scalar engine). */
+ * Texts that are better done alone (sha256_engine.h) go to the SHA extensions, or the scalar engine. */
 #include "kernels/sha256_engine.h"
 
 #if DH_SHA256_X86
@@ -21,14 +19,7 @@
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
 #define AVX512_INLINE AVX512 __attribute__((always_inline)) static inline
 
-enum { LANES = 16, WINDOW = 1024, STREAMS_AT_ONCE = 3 };
-enum { COST_UNIT = 16 }; /* the cost of one block of one text done alone */
-
-int dh_sha256_avx512_is_available(void)
-{
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl");
-}
+enum { LANES = 16, STREAMS_AT_ONCE = 3, COST_UNIT = DH_SHA256_COST_UNIT };
 
 /* W[t] + K[t] of 16 texts. */
 typedef struct lane_schedule {
@@ -419,91 +410,20 @@ AVX512 static void set_hash(const dh_sha256_plan *plan, text_set *set, uint8_t *
 
 /* -- which texts go where ------------------------------------------------------------------------ */
 
-typedef struct window {
-    const uint8_t *text; /* of the first document of the window */
-    const uint64_t *offset;
-    uint8_t *digest;
-    uint32_t count;
-    uint32_t order[WINDOW]; /* documents, largest first */
-} window;
-
-static uint64_t window_size(const window *win, uint32_t place)
+static dh_sha256_document *single_function(int with_sha)
 {
-    uint32_t d = win->order[place];
-    return win->offset[d + 1] - win->offset[d];
+    return with_sha ? dh_sha256_shani_document : dh_sha256_scalar_document;
 }
 
-/* Orders the documents by size >> 3: a radix sort by 8 bits, that skips what all have in common. Texts
- * of 32 GiB and more may come out of order, which costs time only. */
-static void window_order(window *win)
+AVX512 static void window_hash(const dh_sha256_plan *plan, dh_sha256_document *single, dh_sha256_window *win,
+                               text_set *set, uint64_t set_cost)
 {
-    uint32_t key[WINDOW], order[WINDOW], any = 0;
-    uint32_t *from = win->order, *to = order;
-    for (uint32_t d = 0; d < win->count; d++) {
-        uint64_t size = (win->offset[d + 1] - win->offset[d]) >> 3;
-        key[d] = ~(uint32_t)(size < UINT32_MAX ? size : UINT32_MAX);
-        any |= key[d] ^ key[0];
-        win->order[d] = d;
-    }
-    for (uint32_t shift = 0; shift < 32; shift += 8) {
-        uint32_t place[256] = {0}, sum = 0;
-        if ((any >> shift & 0xFF) == 0) {
-            continue;
-        }
-        for (uint32_t d = 0; d < win->count; d++) {
-            place[key[d] >> shift & 0xFF]++;
-        }
-        for (uint32_t v = 0; v < 256; v++) {
-            uint32_t here = place[v];
-            place[v] = sum;
-            sum += here;
-        }
-        for (uint32_t d = 0; d < win->count; d++) {
-            to[place[key[from[d]] >> shift & 0xFF]++] = from[d];
-        }
-        uint32_t *swap = from;
-        from = to;
-        to = swap;
-    }
-    if (from != win->order) {
-        memcpy(win->order, from, win->count * sizeof from[0]);
-    }
-}
-
-typedef void document_function(const dh_sha256_plan *, const uint8_t *, uint64_t, uint8_t *);
-
-static document_function *single_function(void)
-{
-    return dh_sha256_shani_is_available() ? dh_sha256_shani_document : dh_sha256_scalar_document;
-}
-
-/* How many texts from `place` on are better done one by one than as the first of a set. */
-static uint32_t window_singles(const window *win, uint32_t place, uint64_t set_cost)
-{
-    uint32_t left = win->count - place;
-    uint64_t best_cost = UINT64_MAX, singles_cost = 0;
-    uint32_t best = 0;
-    for (uint32_t k = 0; k <= LANES && k <= left; k++) {
-        uint64_t blocks = k < left ? window_size(win, place + k) / 64 + 1 : 0;
-        uint64_t cost = singles_cost + set_cost * blocks;
-        if (cost < best_cost) {
-            best_cost = cost;
-            best = k;
-        }
-        singles_cost += COST_UNIT * blocks;
-    }
-    return best;
-}
-
-AVX512 static void window_hash(const dh_sha256_plan *plan, window *win, text_set *set, uint64_t set_cost)
-{
-    document_function *single = single_function();
-    window_order(win);
+    dh_sha256_window_order(win);
     for (uint32_t place = 0; place < win->count;) {
-        uint32_t singles = window_singles(win, place, set_cost);
+        uint32_t singles = dh_sha256_window_singles(win, place, LANES, set_cost);
         for (uint32_t end = place + singles; place < end; place++) {
             uint32_t d = win->order[place];
-            single(plan, win->text + win->offset[d], window_size(win, place),
+            single(plan, win->text + win->offset[d], dh_sha256_window_size(win, place),
                    win->digest + (uint64_t)d * plan->digest_stride);
         }
         uint8_t *digest[LANES];
@@ -517,7 +437,7 @@ AVX512 static void window_hash(const dh_sha256_plan *plan, window *win, text_set
             /* lanes without a text repeat the last one: no lane needs a special case */
             uint32_t p = place + (i < set->count ? i : set->count - 1);
             set->text[i] = win->text + win->offset[win->order[p]];
-            set->size[i] = window_size(win, p);
+            set->size[i] = dh_sha256_window_size(win, p);
             set->size_min = set->size[i] < set->size_min ? set->size[i] : set->size_min;
             set->size_max = set->size[i] > set->size_max ? set->size[i] : set->size_max;
             digest[i] = win->digest + (uint64_t)win->order[p] * plan->digest_stride;
@@ -538,7 +458,7 @@ static double seconds_now(void)
 
 /* Time of a set over that of one text alone, both of 1,000 bytes behind ten prefixes like those of the
  * digest job: the shortest of several times each, as others may use the core. About half a millisecond. */
-AVX512 static uint32_t set_cost_measure(void)
+AVX512 static uint32_t set_cost_measure(int with_sha)
 {
     enum { SIZE = 1000, TURNS = 5, STREAMS = 10, SINGLES = 4 };
     static const uint8_t text[SIZE];
@@ -549,7 +469,7 @@ AVX512 static uint32_t set_cost_measure(void)
                            .group_of = {0, 1, 1, 1, 1, 2, 2, 2, 3, 3},
                            .digest_stride = STREAMS * DH_SHA256_SIZE};
     uint8_t digest[STREAMS * DH_SHA256_SIZE], *lane_digest[LANES];
-    document_function *single = single_function();
+    dh_sha256_document *single = single_function(with_sha);
     text_set set = {.count = LANES, .size_min = SIZE, .size_max = SIZE};
     for (uint32_t i = 0; i < LANES; i++) {
         set.text[i] = text;
@@ -572,14 +492,14 @@ AVX512 static uint32_t set_cost_measure(void)
     return cost < COST_UNIT ? COST_UNIT : cost > 1000 * COST_UNIT ? 1000 * COST_UNIT : (uint32_t)cost;
 }
 
-static uint32_t set_cost_known(void)
+static uint32_t set_cost_known(int with_sha)
 {
     /* 0: not measured yet. Threads may measure at the same time; any of their results will do. */
-    static _Atomic uint32_t known;
-    uint32_t cost = known;
+    static _Atomic uint32_t known[2];
+    uint32_t cost = known[with_sha];
     if (cost == 0) {
-        cost = set_cost_measure();
-        known = cost;
+        cost = set_cost_measure(with_sha);
+        known[with_sha] = cost;
     }
     return cost;
 }
@@ -587,25 +507,25 @@ static uint32_t set_cost_known(void)
 int dh_sha256_avx512_is_best(void)
 {
     /* not 16: the texts of a set differ in size, and a batch has texts left over */
-    return dh_sha256_avx512_is_available() && set_cost_known() < 14 * COST_UNIT;
+    return set_cost_known(1) < 14 * COST_UNIT;
 }
 
 /* -- batches ------------------------------------------------------------------------------------- */
 
-AVX512 void dh_sha256_avx512_batch(const dh_sha256_plan *plan, const uint8_t *text,
+AVX512 void dh_sha256_avx512_batch(const dh_sha256_plan *plan, int with_sha, const uint8_t *text,
                                    const uint64_t *text_offset, uint32_t document_count, uint8_t *digest)
 {
     /* Who asks for this engine gets it for 12 texts of one size, wherever that is not the best. */
-    uint32_t set_cost = set_cost_known();
+    uint32_t set_cost = set_cost_known(with_sha);
     set_cost = set_cost < 12 * COST_UNIT ? set_cost : 12 * COST_UNIT;
-    window win;
+    dh_sha256_window win;
     text_set set;
     for (uint32_t first = 0; first < document_count; first += win.count) {
         win.text = text;
         win.offset = text_offset + first;
         win.digest = digest + (uint64_t)first * plan->digest_stride;
-        win.count = document_count - first < WINDOW ? document_count - first : WINDOW;
-        window_hash(plan, &win, &set, set_cost);
+        win.count = document_count - first < DH_SHA256_WINDOW ? document_count - first : DH_SHA256_WINDOW;
+        window_hash(plan, single_function(with_sha), &win, &set, set_cost);
     }
 }
 

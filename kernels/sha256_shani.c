@@ -5,7 +5,6 @@
 
 #if DH_SHA256_X86
 
-#include <cpuid.h>
 #include <immintrin.h>
 #include <string.h>
 
@@ -13,20 +12,6 @@
 
 #define SHANI __attribute__((target("sha,sse4.1,ssse3")))
 #define SHANI_INLINE SHANI __attribute__((always_inline)) static inline
-
-int dh_sha256_shani_is_available(void)
-{
-    /* 0: not asked yet. Threads that ask at the same time find the same. */
-    static _Atomic int known;
-    int found = known;
-    if (found == 0) {
-        unsigned a, b, c, d;
-        int sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1U) != 0;
-        found = sha && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3") ? 2 : 1;
-        known = found;
-    }
-    return found == 2;
-}
 
 /* The working variables in the order of the instructions: a and b above e and f; c and d above g, h. */
 typedef struct stream_state {
