@@ -158,8 +158,10 @@ static dh_status give(void *context, dh_slot *batch, bool waits, bool *away)
     dh_route_look(route);
     const int choice = dh_router_choose(&route->router, route->view, route->place_count, slot->bytes,
                                         waits ? 0 : free_slots(route), now);
-    route->batch_bytes = dh_router_batch_bytes(route->view, route->place_count, route->shape.text_room);
-    if (choice != DH_ROUTE_HERE) {
+    const bool is_here = choice == DH_ROUTE_HERE; /* the next one probably goes the same way */
+    route->batch_bytes = is_here ? route->shape.text_room
+                                 : dh_router_batch_bytes(&route->view[choice], 1, route->shape.text_room);
+    if (!is_here) {
         DH_TRY(send(route, slot, (uint32_t)choice));
         *away = true;
     }

@@ -32,7 +32,7 @@ static dh_status open_device(dh_route *route, const dh_device_choice *choice, ch
     return dh_worker_start(route->settings, &options, &route->worker, why);
 }
 
-/* A device that cannot be used is no reason to end, unless it was asked for and there is no other. */
+/* A device that cannot be used is no reason to end; that there is none of the kind that was asked for, is. */
 static dh_status take_device(dh_route *route, dh_device_choice *choice)
 {
     if (choice->kind != NULL) {
@@ -42,14 +42,13 @@ static dh_status take_device(dh_route *route, dh_device_choice *choice)
         if (open_device(route, choice, why) != DH_OK) {
             dh_warning("%s device %u (%s) is not used: %s", choice->kind->name, choice->device, facts.name,
                        why);
-            (void)snprintf(choice->why, sizeof choice->why, "%s", why);
         }
     }
-    uint64_t devices = route->worker != NULL ? 1 : 0;
-    DH_TRY(dh_comm_sum(route->comm, &devices, 1));
-    route->device_count = (uint32_t)devices;
+    uint64_t devices[] = {choice->kind != NULL ? 1 : 0, route->worker != NULL ? 1 : 0}; /* seen, opened */
+    DH_TRY(dh_comm_sum(route->comm, devices, 2));
+    route->device_count = (uint32_t)devices[1];
     const dh_backend_kind *kind = route->options.kind;
-    if (devices > 0 || kind == NULL || kind == &dh_backend_cpu || route->options.devices == 0) {
+    if (devices[0] > 0 || kind == NULL || kind == &dh_backend_cpu || route->options.devices == 0) {
         return DH_OK;
     }
     return dh_comm_rank(route->comm) == 0

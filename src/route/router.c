@@ -4,6 +4,7 @@
 
 static const double weight_of_new = 0.2;   /* in the running mean */
 static const double probe_every = 2.0;     /* seconds, that a place is given a batch to measure it */
+static const double rest_seconds = 1.0;    /* after which what was measured before is forgotten */
 static const double batch_seconds = 0.004; /* that the fastest place is to take for a batch */
 static const double bytes_min = 65536;
 
@@ -52,7 +53,8 @@ int dh_router_choose(dh_router *router, const dh_place_view *place, uint32_t cou
     if (router->policy == DH_ROUTE_SELF) {
         return DH_ROUTE_HERE;
     }
-    const double here = (double)bytes * router->seconds_per_byte + free_slots * router->fill_seconds;
+    const double compute = (double)bytes * router->seconds_per_byte;
+    const double here = compute + free_slots * (router->fill_seconds + compute);
     const double limit =
         router->policy == DH_ROUTE_DEVICE ? INFINITY : here; /* any device, rather than here */
     const double earliest = earliest_finish(router, place, count, (double)bytes, limit);
@@ -75,6 +77,15 @@ int dh_router_choose(dh_router *router, const dh_place_view *place, uint32_t cou
 void dh_router_learn(double *mean, double measured)
 {
     *mean = *mean > 0 ? *mean + weight_of_new * (measured - *mean) : measured;
+}
+
+double dh_rate_learn(dh_rate *rate, double seconds, uint64_t bytes, double now)
+{
+    const double kept = now - rate->measured_at < rest_seconds ? 1 - weight_of_new : 0;
+    rate->seconds = kept * rate->seconds + seconds;
+    rate->bytes = kept * rate->bytes + (double)bytes;
+    rate->measured_at = now;
+    return rate->bytes > 0 ? rate->seconds / rate->bytes : 0;
 }
 
 uint64_t dh_router_batch_bytes(const dh_place_view *place, uint32_t count, uint64_t most)

@@ -2,7 +2,7 @@
  *
  * What is compared is the time until the result is there. Here that is the batch's own time, in which
  * nothing else is done. At a place it is what waits there, the batch, and the way; meanwhile this rank goes
- * on reading as long as it has free slots, so a place may be later by as much as that takes. A place
+ * on, filling its free slots and computing them, so a place may be later by as much as that takes. A place
  * that was never measured, or not for a while, gets one batch now and then, so that its rate is known. */
 #ifndef DH_ROUTE_ROUTER_H
 #define DH_ROUTE_ROUTER_H
@@ -42,6 +42,16 @@ int dh_router_choose(dh_router *router, const dh_place_view *place, uint32_t cou
 
 /* A new measurement joins a running mean. *mean 0: there was none. */
 void dh_router_learn(double *mean, double measured);
+
+/* How fast a place was lately. Zeroed: not measured. */
+typedef struct dh_rate {
+    double seconds, bytes, measured_at;
+} dh_rate;
+
+/* A batch took so long. Small ones count for less: with them it is the way that takes the time. What was
+ * measured before a long rest counts no more, so that one probe is enough to find a place changed. Returns
+ * the seconds a byte, 0 while there was no byte. */
+double dh_rate_learn(dh_rate *rate, double seconds, uint64_t bytes, double now);
 
 /* How much text a batch should have, so that the fastest open place takes a few milliseconds for it: less
  * does not pay for the way, more makes others wait. Between 64 KiB and most; most where no place is open. */
