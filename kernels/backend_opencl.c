@@ -557,9 +557,9 @@ static dh_backend_status driver_copy_out(dh_lane *lane, void *bytes, uint64_t of
 static cl_int set_arguments(cl_kernel kernel, const cl_mem *block, const cl_mem *tables,
                             const dh_device_arguments *arguments)
 {
-    cl_int error = clSetKernelArg(kernel, 0, sizeof *block, block);
+    cl_int error = clSetKernelArg(kernel, 0, sizeof(cl_mem), block);
     if (error == CL_SUCCESS) {
-        error = clSetKernelArg(kernel, 1, sizeof *tables, tables);
+        error = clSetKernelArg(kernel, 1, sizeof(cl_mem), tables);
     }
     return error == CL_SUCCESS ? clSetKernelArg(kernel, 2, sizeof *arguments, arguments) : error;
 }

@@ -207,7 +207,11 @@ typedef struct pieces {
 
 static void add(pieces *all, const void *in, void *out, uint64_t size, uint64_t *at)
 {
-    all->piece[all->count++] = (piece){.in = in, .out = out, .size = size, .at = at};
+    piece *one = &all->piece[all->count++];
+    one->in = in;
+    one->out = out;
+    one->size = size;
+    one->at = at;
 }
 
 /* A place for each piece; NO_MEMORY leaves the block as it was. */

@@ -2,11 +2,13 @@
 #include "base/log.h"
 #include "commands/commands.h"
 #include "dhatu_config.h"
+#include "route/worker.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 dh_status dh_print(const dh_buffer *text)
 {
@@ -109,6 +111,11 @@ int main(int argc, char **argv)
             status = run_command(&options, argc, argv);
             dh_options_free(&options);
         }
+    }
+    if (dh_worker_any_hung()) {
+        /* The clean-up of the device's driver would wait for the device. */
+        (void)fflush(NULL);
+        _exit(dh_status_exit_code(status));
     }
     return dh_status_exit_code(status);
 }

@@ -100,5 +100,6 @@ uint64_t dh_router_batch_bytes(const dh_place_view *place, uint32_t count, uint6
     if (bytes == 0 || bytes >= (double)most) {
         return most;
     }
-    return bytes_min < (double)most && bytes < bytes_min ? (uint64_t)bytes_min : (uint64_t)bytes;
+    const uint64_t least = most < (uint64_t)bytes_min ? most : (uint64_t)bytes_min;
+    return bytes < (double)least ? least : (uint64_t)bytes;
 }

@@ -290,7 +290,7 @@ case_list *case_list_create(int size)
     enum { SETS_SMALL = 1, SETS_QUICK = 9, SETS_FULL = 90 };
     const uint32_t sets = size == SIZE_SMALL ? SETS_SMALL : size == SIZE_QUICK ? SETS_QUICK : SETS_FULL;
     case_list *list = sample_allocate(1, sizeof *list);
-    *list = (case_list){.set = sample_allocate(sets + 1, sizeof *list->set)};
+    *list = (case_list){.count = 0};
     for (uint32_t index = 0; index < sets; index++) {
         add_set(list, index, SETS_QUICK);
     }
@@ -312,6 +312,5 @@ void case_list_free(case_list *list)
         sample_set_free(list->set[s]);
     }
     free(list->item);
-    free(list->set);
     free(list);
 }

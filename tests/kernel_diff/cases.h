@@ -16,8 +16,10 @@ typedef struct diff_case {
     reference_rows expected; /* NULL: not an output of this case */
 } diff_case;
 
+enum { SETS_MAX = 100 };
+
 typedef struct case_list {
-    sample_set **set;
+    sample_set *set[SETS_MAX];
     uint32_t set_count;
     diff_case *item; /* those of a set stand together */
     uint32_t count, capacity;
