@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "checkpoint/survey.h"
 #include "commands/commands.h"
+#include "commands/figures.h"
 #include "read/json.h"
 
 #include <inttypes.h>
@@ -41,32 +42,6 @@ static progress make_progress(const dh_survey *survey)
 }
 
 /* ---- for a person ------------------------------------------------------------------------------------ */
-
-/* 12,400,000 */
-static dh_status append_count(dh_buffer *out, uint64_t count)
-{
-    char digits[32];
-    const int size = snprintf(digits, sizeof digits, "%" PRIu64, count);
-    for (int i = 0; i < size; i++) {
-        DH_TRY(dh_buffer_printf(out, "%s%c", i > 0 && (size - i) % 3 == 0 ? "," : "", digits[i]));
-    }
-    return DH_OK;
-}
-
-static dh_status append_size(dh_buffer *out, double bytes)
-{
-    static const char *const unit[] = {"kB", "MB", "GB", "TB", "PB"};
-    if (bytes < 1000) {
-        return dh_buffer_printf(out, "%.0f B", bytes);
-    }
-    size_t u = 0;
-    double scaled = bytes / 1000;
-    while (scaled >= 999.95 && u + 1 < sizeof unit / sizeof unit[0]) {
-        scaled /= 1000;
-        u++;
-    }
-    return dh_buffer_printf(out, "%.1f %s", scaled, unit[u]);
-}
 
 static dh_status append_state(dh_buffer *out, const dh_survey *survey, bool complete)
 {
@@ -116,22 +91,22 @@ static dh_status append_segments(dh_buffer *out, const dh_survey *survey)
 {
     const double all = (double)survey->segments_done + (double)survey->segments_open;
     DH_TRY(dh_buffer_printf(out, "segments    "));
-    DH_TRY(append_count(out, survey->segments_done));
+    DH_TRY(dh_append_count(out, survey->segments_done));
     DH_TRY(dh_buffer_printf(out, " done, %s", survey->open_is_estimate ? "about " : ""));
-    DH_TRY(append_count(out, survey->segments_open));
+    DH_TRY(dh_append_count(out, survey->segments_open));
     /* Rounded down: 100 % is said when nothing is open. */
     DH_TRY(dh_buffer_printf(out, " open (%d %%)\n",
                             all > 0 ? (int)(100.0 * (double)survey->segments_done / all) : 0));
     DH_TRY(dh_buffer_printf(out, "documents   "));
-    DH_TRY(append_count(out, survey->documents));
+    DH_TRY(dh_append_count(out, survey->documents));
     DH_TRY(dh_buffer_printf(out, ", bad records "));
-    DH_TRY(append_count(out, survey->bad));
+    DH_TRY(dh_append_count(out, survey->bad));
     DH_TRY(dh_buffer_printf(out, "\ntext        "));
-    DH_TRY(append_size(out, (double)survey->text_bytes));
+    DH_TRY(dh_append_size(out, (double)survey->text_bytes));
     DH_TRY(dh_buffer_printf(out, " so far; files "));
-    DH_TRY(append_size(out, (double)survey->file_bytes));
+    DH_TRY(dh_append_size(out, (double)survey->file_bytes));
     DH_TRY(dh_buffer_printf(out, " of "));
-    DH_TRY(append_size(out, (double)survey->manifest.file_bytes));
+    DH_TRY(dh_append_size(out, (double)survey->manifest.file_bytes));
     return dh_buffer_printf(out, "\n");
 }
 
@@ -140,9 +115,9 @@ static dh_status append_pace(dh_buffer *out, const dh_survey *survey, const prog
     const bool runs = survey->state == DH_HOLDER_ALIVE || survey->state == DH_HOLDER_UNKNOWN;
     if (made->text_rate >= 0) {
         DH_TRY(dh_buffer_printf(out, "rate        "));
-        DH_TRY(append_size(out, made->text_rate));
+        DH_TRY(dh_append_size(out, made->text_rate));
         DH_TRY(dh_buffer_printf(out, "/s of text, "));
-        DH_TRY(append_count(out, (uint64_t)(made->document_rate + 0.5)));
+        DH_TRY(dh_append_count(out, (uint64_t)(made->document_rate + 0.5)));
         DH_TRY(dh_buffer_printf(out, " documents/s in attempt %" PRIu32 "\n", survey->holder.epoch));
     }
     if (runs && survey->segments_open == 0) {
@@ -175,13 +150,13 @@ static dh_status print_summary(dh_buffer *out, const char *folder, const dh_surv
     }
     if (survey->damaged > 0) {
         DH_TRY(dh_buffer_printf(out, "damaged     "));
-        DH_TRY(append_count(out, survey->damaged));
+        DH_TRY(dh_append_count(out, survey->damaged));
         DH_TRY(dh_buffer_printf(out, " journal entries: their segments are computed again\n"));
     }
     DH_TRY(dh_buffer_printf(out, "folder      "));
-    DH_TRY(append_count(out, survey->files));
+    DH_TRY(dh_append_count(out, survey->files));
     DH_TRY(dh_buffer_printf(out, survey->files == 1 ? " file, " : " files, "));
-    DH_TRY(append_size(out, (double)survey->bytes));
+    DH_TRY(dh_append_size(out, (double)survey->bytes));
     return dh_buffer_printf(out, "\n");
 }
 
