@@ -74,74 +74,118 @@ static double median(double *value, uint32_t count)
 
 /* ---- work -------------------------------------------------------------------------------------------- */
 
-/* Outputs of one lane. */
+/* Inputs and outputs stand in one block each, which a device pins: it copies from and to other memory while
+ * the program waits. */
+enum { BLOCK_ALIGNMENT = 4096 };
+
+typedef struct block {
+    uint8_t *memory;
+    size_t size, used;
+} block;
+
+static block block_create(size_t size)
+{
+    block made = {.memory = aligned_alloc(BLOCK_ALIGNMENT, (size / BLOCK_ALIGNMENT + 1) * BLOCK_ALIGNMENT),
+                  .size = (size / BLOCK_ALIGNMENT + 1) * BLOCK_ALIGNMENT};
+    if (made.memory == NULL) {
+        stop("a batch", "out of memory");
+    }
+    memset(made.memory, 0, made.size); /* else the first round waits for the pages */
+    return made;
+}
+
+/* The next part of the block, with room for `count` values of `size` bytes. */
+static void *carve(block *from, size_t count, size_t size)
+{
+    void *part = from->memory + from->used;
+    from->used += (count * size + 63) / 64 * 64;
+    if (from->used > from->size) {
+        stop("a batch", "larger than its block");
+    }
+    return part;
+}
+
+static void *carve_copy(block *from, const void *bytes, size_t count, size_t size)
+{
+    void *part = carve(from, count, size);
+    return count > 0 ? memcpy(part, bytes, count * size) : part;
+}
+
 typedef struct outputs {
+    block block;
     char *hex;
     dh_digest_out digest;
     dh_profile_out profile;
 } outputs;
 
 typedef struct workload {
-    const sample_set *set;
-    sample_batch *batch;
-    uint64_t document_size;
+    block block;
+    dh_batch batch;
+    uint64_t document_size, text_bytes, tokens, hits;
     outputs lane[DH_LANES_MAX];
 } workload;
 
 static outputs outputs_create(size_t n)
 {
-    return (outputs){
-        .hex = sample_allocate(n, 64),
-        .digest = {.raw = sample_allocate(n, DH_DHATUS * sizeof(uint16_t)),
-                   .prime = sample_allocate(n, DH_DIGEST_PRIMES * sizeof(double)),
-                   .entropy = sample_allocate(n, sizeof(double)),
-                   .variance = sample_allocate(n, sizeof(double)),
-                   .score = sample_allocate(n, sizeof(double))},
-        .profile = {.counts = sample_allocate(n, 2 * CATEGORIES * sizeof(uint32_t)),
-                    .profile = sample_allocate(n, CATEGORIES * sizeof(float)),
-                    .prime = sample_allocate(n, DH_PRIMES * sizeof(double)),
-                    .matched = sample_allocate(n, sizeof(uint32_t)),
-                    .coverage = sample_allocate(n, sizeof(double)),
-                    .ambiguity = sample_allocate(n, sizeof(double)),
-                    .variance = sample_allocate(n, sizeof(double)),
-                    .code2 = sample_allocate(n, sizeof(uint64_t)),
-                    .code3 = sample_allocate(n, sizeof(uint64_t)),
-                    .code5 = sample_allocate(n, sizeof(uint64_t))},
-    };
+    enum { PARTS = 16, OF_A_DOCUMENT = 512 };
+    block all = block_create(n * OF_A_DOCUMENT + (size_t)PARTS * 64);
+    outputs made = {.hex = carve(&all, n, 64),
+                    .digest = {.raw = carve(&all, n, DH_DHATUS * sizeof(uint16_t)),
+                               .prime = carve(&all, n, DH_DIGEST_PRIMES * sizeof(double)),
+                               .entropy = carve(&all, n, sizeof(double)),
+                               .variance = carve(&all, n, sizeof(double)),
+                               .score = carve(&all, n, sizeof(double))},
+                    .profile = {.counts = carve(&all, n, 2 * CATEGORIES * sizeof(uint32_t)),
+                                .profile = carve(&all, n, CATEGORIES * sizeof(float)),
+                                .prime = carve(&all, n, DH_PRIMES * sizeof(double)),
+                                .matched = carve(&all, n, sizeof(uint32_t)),
+                                .coverage = carve(&all, n, sizeof(double)),
+                                .ambiguity = carve(&all, n, sizeof(double)),
+                                .variance = carve(&all, n, sizeof(double)),
+                                .code2 = carve(&all, n, sizeof(uint64_t)),
+                                .code3 = carve(&all, n, sizeof(uint64_t)),
+                                .code5 = carve(&all, n, sizeof(uint64_t))}};
+    made.block = all;
+    return made;
 }
 
-static void outputs_free(const outputs *out)
-{
-    free(out->hex);
-    free(out->digest.raw);
-    free(out->digest.prime);
-    free(out->digest.entropy);
-    free(out->digest.variance);
-    free(out->digest.score);
-    free(out->profile.counts);
-    free(out->profile.profile);
-    free(out->profile.prime);
-    free(out->profile.matched);
-    free(out->profile.coverage);
-    free(out->profile.ambiguity);
-    free(out->profile.variance);
-    free(out->profile.code2);
-    free(out->profile.code3);
-    free(out->profile.code5);
-}
-
-static workload workload_create(const sample_set *set, uint64_t document_size, const bench_options *options)
+static sample_batch *make_documents(const sample_set *set, uint64_t document_size, uint64_t documents)
 {
     enum { TERMS_IN_256 = 40 };
-    workload made = {.set = set, .batch = sample_batch_create(), .document_size = document_size};
-    const uint64_t documents = options->batch_bytes / document_size;
+    sample_batch *batch = sample_batch_create();
     for (uint64_t d = 0; d < documents; d++) {
         /* Lengths differ a little, as those of texts do. */
         const uint64_t size = document_size - 32 + sample_below(65);
         const sample_document one = {
             .text_size = size, .token_count = (uint32_t)(size / BYTES_A_TOKEN), .terms_in_256 = TERMS_IN_256};
-        sample_batch_add(made.batch, set, &one);
+        sample_batch_add(batch, set, &one);
     }
+    return batch;
+}
+
+static workload workload_create(const sample_set *set, uint64_t document_size, const bench_options *options)
+{
+    enum { PARTS = 7, OF_A_DOCUMENT = 26 /* its offsets and lexicon */ };
+    const uint64_t documents = options->batch_bytes / document_size;
+    sample_batch *from = make_documents(set, document_size, documents);
+    workload made = {.document_size = document_size,
+                     .text_bytes = from->text_offset[documents],
+                     .tokens = from->token_offset[documents],
+                     .hits = from->prefix_hit_offset[documents]};
+    made.block =
+        block_create(made.text_bytes + made.tokens * sizeof(uint64_t) + made.hits * sizeof(dh_prefix_hit) +
+                     (documents + 1) * OF_A_DOCUMENT + (size_t)PARTS * 64);
+    block *to = &made.block;
+    made.batch = (dh_batch){
+        .document_count = (uint32_t)documents,
+        .text = carve_copy(to, from->text, made.text_bytes, 1),
+        .text_offset = carve_copy(to, from->text_offset, documents + 1, sizeof(uint64_t)),
+        .token = carve_copy(to, from->token, made.tokens, sizeof(uint64_t)),
+        .token_offset = carve_copy(to, from->token_offset, documents + 1, sizeof(uint64_t)),
+        .prefix_hit = carve_copy(to, from->prefix_hit, made.hits, sizeof(dh_prefix_hit)),
+        .prefix_hit_offset = carve_copy(to, from->prefix_hit_offset, documents + 1, sizeof(uint64_t)),
+        .lexicon = carve_copy(to, from->lexicon, documents, sizeof(uint16_t))};
+    sample_batch_free(from);
     for (uint32_t l = 0; l < options->lanes; l++) {
         made.lane[l] = outputs_create(documents);
     }
@@ -151,14 +195,9 @@ static workload workload_create(const sample_set *set, uint64_t document_size, c
 static void workload_free(const workload *work)
 {
     for (uint32_t l = 0; l < DH_LANES_MAX; l++) {
-        outputs_free(&work->lane[l]);
+        free(work->lane[l].block.memory);
     }
-    sample_batch_free(work->batch);
-}
-
-static double text_bytes(const workload *work)
-{
-    return (double)work->batch->text_offset[work->batch->view.document_count];
+    free(work->block.memory);
 }
 
 /* ---- targets ----------------------------------------------------------------------------------------- */
@@ -289,7 +328,7 @@ static double run_streamed(dh_backend *backend, const workload *work, int job)
             check(backend, dh_lane_wait(lane));
         }
         if (b < batches) {
-            check(backend, backend->kind->begin(lane, &work->batch->view));
+            check(backend, backend->kind->begin(lane, &work->batch));
             queue(lane, job, &work->lane[b % lanes]);
         }
     }
@@ -301,7 +340,7 @@ static double run_repeated(dh_backend *backend, const workload *work, int job, i
 {
     dh_lane *lane = &backend->lane[0];
     const double start = seconds_now();
-    check(backend, backend->kind->begin(lane, &work->batch->view));
+    check(backend, backend->kind->begin(lane, &work->batch));
     for (int r = 0; r < repeats; r++) {
         queue(lane, job, &work->lane[0]);
     }
@@ -314,7 +353,7 @@ static double run_openssl(const workload *work, int job)
 {
     static const char *const name[] = {
         "", "RELATE::", "MODAL::", "EXIST::", "EVAL::", "COMM::", "CAUSE::", "ITER::", "DECIDE::", "FEEL::"};
-    const dh_batch *batch = &work->batch->view;
+    const dh_batch *batch = &work->batch;
     EVP_MD *sha = EVP_MD_fetch(NULL, "SHA256", NULL);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -410,16 +449,17 @@ static double link_rate(const target *one, const workload *work, bool in, bool o
 {
     const dh_device *device = (const dh_device *)one->backend;
     const dh_device_driver *driver = device->driver;
-    const uint64_t size = (uint64_t)text_bytes(work) / 2;
-    double seconds[ROUNDS_MAX];
-    uint8_t *text = work->batch->text;
+    const uint64_t room = work->lane[0].block.size;
+    const uint64_t size = room < work->text_bytes ? room : work->text_bytes;
+    double seconds[ROUNDS_MAX] = {0};
     for (uint32_t r = 0; r < rounds; r++) {
         const double start = seconds_now();
         for (uint32_t l = 0; l < one->backend->lane_count; l++) {
             dh_lane *lane = &one->backend->lane[l];
             for (int turn = 0; turn < STREAMED; turn++) {
-                check(one->backend, in ? driver->copy_in(lane, 0, text, size) : DH_BACKEND_OK);
-                check(one->backend, out ? driver->copy_out(lane, text + size, 0, size) : DH_BACKEND_OK);
+                check(one->backend, in ? driver->copy_in(lane, 0, work->batch.text, size) : DH_BACKEND_OK);
+                check(one->backend,
+                      out ? driver->copy_out(lane, work->lane[l].block.memory, 0, size) : DH_BACKEND_OK);
             }
             check(one->backend, driver->flush(lane));
         }
@@ -451,28 +491,27 @@ static void print_rate(const target *one, const workload *work, int job, const c
     const double middle = median(seconds, rounds);
     if (middle > 0) {
         printf("  %-8s %-26s %-10s %10.1f MB/s %12.0f documents/s\n", job_name[job], one->label, what,
-               text_bytes(work) / middle / 1e6, work->batch->view.document_count / middle);
+               (double)work->text_bytes / middle / 1e6, work->batch.document_count / middle);
     }
 }
 
-/* A device's copies come from here. */
+static void pin_block(dh_backend *backend, const block *one, bool pin)
+{
+    if (one->memory != NULL && pin) {
+        backend->kind->pin(backend, one->memory, one->size);
+    } else if (one->memory != NULL) {
+        backend->kind->unpin(backend, one->memory);
+    }
+}
+
 static void pin_all(const targets *all, const workload *work, bool pin)
 {
-    const sample_batch *batch = work->batch;
-    const uint32_t n = batch->view.document_count;
-    const struct {
-        void *memory;
-        size_t size;
-    } part[] = {{batch->text, batch->text_offset[n]},
-                {batch->token, batch->token_offset[n] * sizeof *batch->token},
-                {batch->prefix_hit, batch->prefix_hit_offset[n] * sizeof *batch->prefix_hit}};
     for (uint32_t t = 0; t < all->count; t++) {
         dh_backend *backend = all->item[t].backend;
-        for (size_t p = 0; backend != NULL && p < sizeof part / sizeof *part; p++) {
-            if (part[p].size > 0 && pin) {
-                backend->kind->pin(backend, part[p].memory, part[p].size);
-            } else if (part[p].size > 0) {
-                backend->kind->unpin(backend, part[p].memory);
+        if (all->item[t].is_device) {
+            pin_block(backend, &work->block, pin);
+            for (uint32_t l = 0; l < DH_LANES_MAX; l++) {
+                pin_block(backend, &work->lane[l].block, pin);
             }
         }
     }
@@ -481,9 +520,8 @@ static void pin_all(const targets *all, const workload *work, bool pin)
 static void measure(targets *all, const workload *work, const bench_options *options)
 {
     printf("documents of %llu bytes, %u a batch, %.2f tokens and %.3f prefixes a byte\n",
-           (unsigned long long)work->document_size, work->batch->view.document_count,
-           (double)work->batch->token_offset[work->batch->view.document_count] / text_bytes(work),
-           (double)work->batch->prefix_hit_offset[work->batch->view.document_count] / text_bytes(work));
+           (unsigned long long)work->document_size, work->batch.document_count,
+           (double)work->tokens / (double)work->text_bytes, (double)work->hits / (double)work->text_bytes);
     pin_all(all, work, true);
     for (uint32_t t = 0; t < all->count; t++) {
         if (all->item[t].is_device) {

@@ -49,8 +49,8 @@ function(dhatu_cuda_try)
   get_filename_component(nvcc ${DHATU_NVCC} REALPATH)
   get_filename_component(toolkit ${nvcc} DIRECTORY)
   get_filename_component(toolkit ${toolkit} DIRECTORY)
-  find_library(DHATU_CUDART cudart_static HINTS ${toolkit} PATH_SUFFIXES
-    lib64 lib targets/${CMAKE_SYSTEM_PROCESSOR}-linux/lib targets/sbsa-linux/lib)
+  find_library(DHATU_CUDART cudart_static HINTS ${toolkit} ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda
+    PATH_SUFFIXES lib64 lib targets/${CMAKE_SYSTEM_PROCESSOR}-linux/lib targets/sbsa-linux/lib)
   if(NOT DHATU_CUDART)
     set(DHATU_CUDA_PROBLEM "libcudart_static.a was not found beside ${DHATU_NVCC}" PARENT_SCOPE)
     return()

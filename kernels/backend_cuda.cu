@@ -405,7 +405,11 @@ static dh_backend_status cuda_query(dh_lane *lane)
         return status;
     }
     const cudaError_t error = cudaEventQuery(cuda->done[lane->number]);
-    return error == cudaErrorNotReady ? DH_BACKEND_BUSY : checked(cuda, "a batch on the device", error);
+    if (error == cudaErrorNotReady) {
+        (void)cudaGetLastError(); /* it is kept like an error */
+        return DH_BACKEND_BUSY;
+    }
+    return checked(cuda, "a batch on the device", error);
 }
 
 static const dh_device_driver cuda_driver = {

@@ -289,7 +289,9 @@ static cl_int build(opencl_device *opencl)
         error_text(opencl->base.error, "clCreateProgramWithSource", error);
         return error;
     }
-    error = clBuildProgram(opencl->program, 1, &opencl->device, "-cl-std=CL1.2", NULL, NULL);
+    /* Some compilers write warnings to stderr, and nobody who reads them there can do something about them.
+     */
+    error = clBuildProgram(opencl->program, 1, &opencl->device, "-cl-std=CL1.2 -w", NULL, NULL);
     if (error != CL_SUCCESS) {
         build_log(opencl->program, opencl->device, opencl->base.error);
     }

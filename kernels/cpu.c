@@ -27,7 +27,8 @@ static uint32_t ask(void)
     }
     if ((features & DH_CPU_AVX2) != 0 && __builtin_cpu_supports("avx512f") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi2")) {
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi") &&
+        __builtin_cpu_supports("avx512vbmi2")) {
         features |= DH_CPU_AVX512;
     }
     if (has_sha() && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3")) {

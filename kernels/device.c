@@ -389,8 +389,9 @@ dh_backend_status dh_device_digest(dh_lane *lane, const dh_digest_out *out)
     add(&all, NULL, out->entropy, count * sizeof *out->entropy, &at[DH_OUTPUT_ENTROPY]);
     add(&all, NULL, out->variance, count * sizeof *out->variance, &at[DH_OUTPUT_DIGEST_VARIANCE]);
     add(&all, NULL, out->score, count * sizeof *out->score, &at[DH_OUTPUT_SCORE]);
-    const step steps[] = {{DH_KERNEL_DIGEST_HASH, count * DH_DEVICE_NAME_GROUPS},
-                          {DH_KERNEL_DIGEST_FINISH, count}};
+    const uint64_t shared_items = count * DH_DEVICE_NAME_LENGTHS;
+    arguments.long_text = shared_items < DH_DEVICE_ITEMS_FEW ? 0 : DH_DEVICE_LONG_TEXT;
+    const step steps[] = {{DH_KERNEL_DIGEST_HASH, count * DH_DHATUS}, {DH_KERNEL_DIGEST_FINISH, count}};
     status = queue(lane, &all, &arguments, steps, 2);
     if (status == DH_BACKEND_OK) {
         state->has_text = true;

@@ -13,11 +13,14 @@
 
 enum {
     DH_DEVICE_ALIGNMENT = 64,
-    DH_DEVICE_GROUP = 128,     /* work items of a group (block), where the device allows it */
-    DH_DEVICE_TOKENS = 8,      /* tokens that an item of the kernel of candidates looks at */
-    DH_DEVICE_NAME_GROUPS = 3, /* the names of the digest by their length */
-    DH_DEVICE_NAMES_MAX = 4,   /* of one length */
-    DH_DEVICE_OUTPUTS = 10
+    DH_DEVICE_GROUP = 128,      /* work items of a group (block), where the device allows it */
+    DH_DEVICE_TOKENS = 8,       /* tokens that an item of the kernel of candidates looks at */
+    DH_DEVICE_NAME_LENGTHS = 3, /* of the digest's names */
+    DH_DEVICE_NAMES_MAX = 4,    /* of one length */
+    DH_DEVICE_OUTPUTS = 10,
+    DH_DEVICE_LONG_TEXT = 1 << 14, /* bytes */
+    /* Fewer do not keep a large device busy: a warp for each of its schedulers. */
+    DH_DEVICE_ITEMS_FEW = 1 << 14
 };
 
 /* The lexicons in the tables' block, all offsets; see dh_profile_tables. */
@@ -68,6 +71,7 @@ typedef struct dh_device_arguments {
     dh_u64 output[DH_DEVICE_OUTPUTS];
     dh_u64 text_base, token_base, hit_base; /* the batch's first offsets: text, token and hit begin there */
     dh_u64 token_count;                     /* of the batch */
+    dh_u64 long_text; /* bytes from which on the digest's names do not share their work */
     dh_u32 document_count, reserved;
     dh_device_tables tables;
 } dh_device_arguments;
@@ -334,17 +338,27 @@ DH_FN void dh_device_raw_weights(DH_GLOBAL dh_u8 *lane, const dh_device_argument
     }
 }
 
-/* An item a document and length of names. One length after the other, so that neighbours do the same. */
+/* An item a document and name. Names of one length share the fetching and the schedule, so the item of the
+ * first of them does their work, one length after the other so that neighbours do the same. Where a text is
+ * long or the documents are few, waiting for one item would take longest: each name goes by itself. */
 DH_KERNEL(dh_kernel_digest_hash)
 {
     const dh_u64 count = a.document_count;
     const dh_u64 item = DH_ITEM;
-    if (item < count) {
-        dh_device_raw_weights(lane, &a, item, 0, 4, 6);
-    } else if (item < 2U * count) {
-        dh_device_raw_weights(lane, &a, item - count, 4, 3, 7);
-    } else if (item < DH_DEVICE_NAME_GROUPS * count) {
-        dh_device_raw_weights(lane, &a, item - 2U * count, 7, 2, 8);
+    if (item >= DH_DHATUS * count) {
+        return;
+    }
+    const dh_u32 place = (dh_u32)(item / count);
+    const dh_u64 document = item - place * count;
+    DH_GLOBAL const dh_u64 *offset = (DH_GLOBAL const dh_u64 *)(lane + a.text_offset) + document;
+    if (offset[1] - offset[0] >= a.long_text) {
+        dh_device_raw_weights(lane, &a, document, place, 1, place < 4U ? 6U : (place < 7U ? 7U : 8U));
+    } else if (place == 0) {
+        dh_device_raw_weights(lane, &a, document, 0, 4, 6);
+    } else if (place == 1U) {
+        dh_device_raw_weights(lane, &a, document, 4, 3, 7);
+    } else if (place == 2U) {
+        dh_device_raw_weights(lane, &a, document, 7, 2, 8);
     }
 }
 

@@ -161,11 +161,13 @@ static dh_status find_places(dh_route *route)
 
 static dh_status set_up(dh_route *route)
 {
-    const dh_route_options *options = &route->options;
+    dh_route_options *options = &route->options;
     const bool alone = dh_comm_size(route->comm) == 1;
-    const uint32_t limit = options->policy == DH_ROUTE_SELF ? 0 : options->devices;
     dh_device_choice choice;
-    DH_TRY(dh_devices_choose(route->comm, options->kind, limit, &choice));
+    if (options->policy == DH_ROUTE_SELF) {
+        options->devices = 0; /* they would have nothing to do */
+    }
+    DH_TRY(dh_devices_choose(route->comm, options->kind, options->devices, &choice));
     if (!alone || choice.kind != NULL) {
         DH_TRY(share_memory(route));
     }

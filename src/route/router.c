@@ -2,9 +2,11 @@
 
 #include <math.h>
 
-static const double weight_of_new = 0.2;   /* in the running mean */
-static const double probe_every = 2.0;     /* seconds, that a place is given a batch to measure it */
-static const double rest_seconds = 1.0;    /* after which what was measured before is forgotten */
+static const double weight_of_new = 0.2; /* in the running mean */
+static const double probe_every = 2.0;   /* seconds, that a place is given a batch to measure it */
+static const double rest_seconds = 1.0;  /* after which what was measured before is forgotten */
+static const double way_growth = 1.05;   /* a batch */
+static const double way_min = 1e-6;
 static const double batch_seconds = 0.004; /* that the fastest place is to take for a batch */
 static const double bytes_min = 65536;
 
@@ -77,6 +79,13 @@ int dh_router_choose(dh_router *router, const dh_place_view *place, uint32_t cou
 void dh_router_learn(double *mean, double measured)
 {
     *mean = *mean > 0 ? *mean + weight_of_new * (measured - *mean) : measured;
+}
+
+void dh_router_learn_way(double *way, double measured)
+{
+    const double least = measured > way_min ? measured : way_min;
+    const double most = way_growth * *way + way_min;
+    *way = *way > 0 && most < least ? most : least;
 }
 
 double dh_rate_learn(dh_rate *rate, double seconds, uint64_t bytes, double now)

@@ -43,6 +43,10 @@ int dh_router_choose(dh_router *router, const dh_place_view *place, uint32_t cou
 /* A new measurement joins a running mean. *mean 0: there was none. */
 void dh_router_learn(double *mean, double measured);
 
+/* The way to a place and back, from what is left of the time that a batch was away: down at once, up slowly,
+ * because what has become slower is more often the place than the way. *way 0: not known. */
+void dh_router_learn_way(double *way, double measured);
+
 /* How fast a place was lately. Zeroed: not measured. */
 typedef struct dh_rate {
     double seconds, bytes, measured_at;

@@ -49,6 +49,7 @@ struct dh_worker {
     uint64_t part_bytes; /* text of a part at the most */
     uint32_t parts_that_fit;
     double last_finish;
+    dh_rate rate;
 
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;
@@ -154,8 +155,7 @@ static void finish_task(dh_worker *worker, uint32_t number, dh_backend_status st
             figures->batches++;
             figures->bytes += lane->task->bytes;
             figures->busy_seconds += seconds;
-            dh_router_learn(&figures->seconds_per_byte,
-                            seconds / (double)(lane->task->bytes > 0 ? lane->task->bytes : 1));
+            figures->seconds_per_byte = dh_rate_learn(&worker->rate, seconds, lane->task->bytes, now);
         }
         send_home(worker, lane->task, status, false);
     }
@@ -217,7 +217,8 @@ static void shrink(dh_worker *worker, uint32_t number)
 {
     lane_work *lane = &worker->lane[number];
     const uint64_t *offset = lane->batch.text_offset;
-    worker->part_bytes = (offset[lane->part_end] - offset[lane->next]) / 2;
+    const uint64_t half = (offset[lane->part_end] - offset[lane->next]) / 2;
+    worker->part_bytes = half < worker->part_bytes ? half : worker->part_bytes;
     worker->parts_that_fit = 0;
     lane->is_queued = false;
     (void)pthread_mutex_lock(&worker->mutex);
@@ -239,7 +240,11 @@ static void end_part(dh_worker *worker, uint32_t number)
     }
     if (lane->next == lane->batch.document_count) {
         finish_task(worker, number, DH_BACKEND_OK);
+        return;
     }
+    (void)pthread_mutex_lock(&worker->mutex);
+    worker->progress_at = dh_seconds();
+    (void)pthread_mutex_unlock(&worker->mutex);
 }
 
 /* Returns whether anything happened. */
@@ -441,8 +446,10 @@ void dh_worker_stop(dh_worker *worker)
     worker->is_stopping = true;
     (void)pthread_cond_signal(&worker->changed);
     (void)pthread_mutex_unlock(&worker->mutex);
-    if (!is_hung) {
-        (void)pthread_join(worker->thread, NULL);
-        free_worker(worker);
+    if (is_hung) {
+        (void)pthread_detach(worker->thread);
+        return;
     }
+    (void)pthread_join(worker->thread, NULL);
+    free_worker(worker);
 }

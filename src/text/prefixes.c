@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 256, FIRST_ENDS = 256 };
+enum { FIRST_SLOTS = 256, FIRST_ENDS = 256, ASKED_AHEAD = 6 };
 
 /* Where the first four bytes of a token, the first one lowest, are kept. */
 static inline size_t lead_of(uint32_t bytes)
@@ -344,7 +344,10 @@ static size_t list_candidates(const dh_prefix_set *set, const dh_prefix_memo *me
 static dh_status find_new(const dh_prefix_set *set, dh_prefix_memo *place, const candidate *of,
                           const uint8_t *token, size_t size, uint32_t index, dh_token_sink *sink)
 {
-    end_list list = {.end = list.few, .capacity = sizeof list.few / sizeof *list.few};
+    end_list list; /* not all of it is set: few is large */
+    list.end = list.few;
+    list.count = 0;
+    list.capacity = sizeof list.few / sizeof *list.few;
     dh_status status = find_token(set, token, size, of->lengths, &list);
     for (size_t e = 0; e < list.count && status == DH_OK; e++) {
         status = append_hit(set, list.end[e], index, sink);
@@ -361,6 +364,25 @@ static dh_status find_new(const dh_prefix_set *set, dh_prefix_memo *place, const
     return status;
 }
 
+/* Asks for what find_token will read if the memo does not have the word. */
+static inline void ask_for_new(const dh_prefix_set *set, const dh_prefix_memo *place, const candidate *of,
+                               const uint8_t *token)
+{
+    if (place->key == of->key) {
+        return;
+    }
+    const uint64_t head = load_head(token);
+    for (unsigned lengths = of->lengths; lengths != 0; lengths &= lengths - 1) {
+        const size_t length = (size_t)__builtin_ctz(lengths) + 1;
+        __builtin_prefetch(&set->head.slot[first_slot(&set->head, cut_head(head, length), length)]);
+    }
+}
+
+static inline dh_prefix_memo *place_of(dh_prefix_memo *memo, const candidate *of)
+{
+    return &memo[of->key >> 32 & (DH_PREFIX_MEMO_PLACES - 1)];
+}
+
 dh_status dh_prefix_set_find(const dh_prefix_set *set, dh_prefix_memo *memo, const uint8_t *text,
                              const uint16_t *edge, const uint64_t *hash, size_t count, uint32_t index,
                              dh_token_sink *sink)
@@ -369,7 +391,11 @@ dh_status dh_prefix_set_find(const dh_prefix_set *set, dh_prefix_memo *memo, con
     const size_t listed = list_candidates(set, memo, text, edge, hash, count, list);
     for (size_t k = 0; k < listed; k++) {
         const size_t i = list[k].token;
-        dh_prefix_memo *place = &memo[list[k].key >> 32 & (DH_PREFIX_MEMO_PLACES - 1)];
+        dh_prefix_memo *place = place_of(memo, &list[k]);
+        if (k + ASKED_AHEAD < listed) {
+            const candidate *later = &list[k + ASKED_AHEAD];
+            ask_for_new(set, place_of(memo, later), later, text + edge[2 * later->token]);
+        }
         if (place->key != list[k].key) {
             DH_TRY(find_new(set, place, &list[k], text + edge[2 * i], (size_t)(edge[2 * i + 1] - edge[2 * i]),
                             index + (uint32_t)i, sink));

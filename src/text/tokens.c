@@ -2,7 +2,10 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "kernels/backend.h"
+#include "kernels/cpu.h"
 #include "text/ascii.h"
+#include "text/block.h"
 #include "text/normalize.h"
 #include "text/prefixes.h"
 #include "text/unicode.h"
@@ -25,6 +28,10 @@ enum {
     LONG_RUN = STAGE / 2,
     GROUP = DH_PREFIX_TOKENS, /* tokens hashed together */
     EDGES_AT_ONCE = 16,       /* edges written without looking whether they are there */
+    /* After fewer bytes of a block than this, so many characters more are taken one by one. */
+    BLOCK_POOR = 16,
+    BLOCK_END = 8, /* a block from which fewer bytes were left may have ended within a character */
+    CHARACTERS_BETWEEN = 64,
     /* A character is taken to be followed by much ASCII when so many bytes behind it are. */
     ASCII_AHEAD = 8
 };
@@ -35,6 +42,7 @@ struct dh_tokenizer {
     dh_prefix_memo *memo;
     dh_unicode *unicode;
     dh_normalizer normalizer;
+    dh_blocks *blocks; /* NULL: without AVX-512 */
 
     /* Where tokens go: to the sink or to visit. */
     dh_token_sink *sink;
@@ -50,7 +58,7 @@ struct dh_tokenizer {
 
     size_t fill;
     uint64_t word[STAGE_WORDS], single_first[STAGE_WORDS], single_last[STAGE_WORDS];
-    uint16_t edge[2 * STAGE + EDGES_AT_ONCE]; /* of the tokens found: begin and end, begin and end, ... */
+    uint16_t edge[2 * STAGE + DH_BLOCK]; /* of the tokens found: begin and end, begin and end, ... */
     uint8_t text[STAGE + DH_ASCII_BLOCK];
 };
 
@@ -101,18 +109,24 @@ static inline __attribute__((always_inline)) void hash_listed(const dh_tokenizer
  * the size of each token in turn would be guessed wrong every other time. */
 static void hash_tokens(const dh_tokenizer *tokenizer, size_t first, size_t count, uint64_t *token)
 {
-    uint16_t list[4][GROUP];
-    size_t listed[4] = {0, 0, 0, 0};
-    for (size_t i = first; i < first + count; i++) {
-        const int size = tokenizer->edge[2 * i + 1] - tokenizer->edge[2 * i];
-        const int class = (size > 3) + (size > 8) + (size > 16);
-        list[class][listed[class]++] = (uint16_t)i;
+    uint16_t list[DH_SIZE_CLASSES][DH_BLOCK_TOKENS + DH_BLOCK_LANES];
+    size_t listed[DH_SIZE_CLASSES] = {0};
+    if (tokenizer->blocks != NULL) {
+        dh_blocks_sort(tokenizer->edge, first, count, list, listed);
+    } else {
+        for (size_t i = first; i < first + count; i++) {
+            const int size = tokenizer->edge[2 * i + 1] - tokenizer->edge[2 * i];
+            const int class = (size > 3) + (size > 8) + (size > 16);
+            list[class][listed[class]++] = (uint16_t)i;
+        }
     }
     hash_listed(tokenizer, list[0], listed[0], 1, 3, token);
     hash_listed(tokenizer, list[1], listed[1], 4, 8, token);
     hash_listed(tokenizer, list[2], listed[2], 9, 16, token);
     hash_listed(tokenizer, list[3], listed[3], 17, STAGE, token);
 }
+
+_Static_assert((int)GROUP <= (int)DH_BLOCK_TOKENS, "the lists of hash_tokens have room for a group");
 
 static dh_status visit_found(const dh_tokenizer *tokenizer, size_t count)
 {
@@ -284,7 +298,9 @@ static size_t find_tokens(dh_tokenizer *tokenizer)
         const uint64_t first = tokenizer->single_first[i];
         const uint64_t last = tokenizer->single_last[i];
         if ((first | last | single) == 0) {
-            edges += write_edges(word ^ before, i * 64, tokenizer->edge + edges);
+            const uint64_t bits = word ^ before;
+            edges += tokenizer->blocks != NULL ? dh_blocks_places(bits, i * 64, tokenizer->edge + edges)
+                                               : write_edges(bits, i * 64, tokenizer->edge + edges);
         } else {
             edges += write_both_edges((before & ~word) | last << 1 | single, (word & ~before) | first, i * 64,
                                       tokenizer->edge + edges);
@@ -450,9 +466,12 @@ static bool much_ascii(const uint8_t *text, size_t size, size_t at)
     return (bytes & 0x8080808080808080u) == 0;
 }
 
-/* Takes characters one by one, from *at on (at least one), until much ASCII follows. */
-static dh_status put_characters(dh_tokenizer *tokenizer, const uint8_t *text, size_t size, size_t *at)
+/* Takes characters one by one, from *at on (at least one), until much ASCII follows; with blocks, until
+ * CHARACTERS_BETWEEN bytes are taken, or as soon as one is if the blocks before it were rich. */
+static dh_status put_characters(dh_tokenizer *tokenizer, const uint8_t *text, size_t size, bool rich,
+                                size_t *at)
 {
+    const size_t until = *at + (rich ? 1 : CHARACTERS_BETWEEN);
     size_t length = 0;
     const dh_character *character =
         dh_unicode_character(tokenizer->unicode, dh_utf8_decode(text + *at, &length));
@@ -479,7 +498,8 @@ static dh_status put_characters(dh_tokenizer *tokenizer, const uint8_t *text, si
                        ? NULL
                        : dh_unicode_character(tokenizer->unicode, dh_utf8_decode(text + *at, &length));
         }
-        if (*at == size || (text[*at] < 0x80 && much_ascii(text, size, *at))) {
+        if (*at == size ||
+            (tokenizer->blocks != NULL ? *at >= until : text[*at] < 0x80 && much_ascii(text, size, *at))) {
             return DH_OK;
         }
         character = next;
@@ -487,13 +507,43 @@ static dh_status put_characters(dh_tokenizer *tokenizer, const uint8_t *text, si
     return DH_NO_MEMORY;
 }
 
+/* Takes blocks from *at on, up to the end of the text or to a character that blocks cannot take. rich: the
+ * last one was worth it. */
+static dh_status put_blocks(dh_tokenizer *tokenizer, const uint8_t *text, size_t size, size_t *at, bool *rich)
+{
+    size_t taken = 0;
+    do {
+        if (tokenizer->fill > STAGE - DH_BLOCK) {
+            DH_TRY(drain(tokenizer, false));
+        }
+        dh_block_masks masks;
+        const size_t fill = tokenizer->fill;
+        DH_TRY(dh_blocks_take(tokenizer->blocks, text + *at, size - *at, tokenizer->text + fill, &masks,
+                              &taken));
+        put_mask(tokenizer->word, fill, masks.word);
+        if (masks.single_first != 0) {
+            put_mask(tokenizer->single_first, fill, masks.single_first);
+            put_mask(tokenizer->single_last, fill, masks.single_last);
+        }
+        tokenizer->fill += taken;
+        *at += taken;
+    } while (*at < size && taken > DH_BLOCK - BLOCK_END);
+    *rich = taken >= BLOCK_POOR;
+    return DH_OK;
+}
+
 static dh_status put_text(dh_tokenizer *tokenizer, const uint8_t *text, size_t size)
 {
     size_t at = 0;
     while (at < size) {
-        DH_TRY(put_ascii(tokenizer, text, size, &at));
+        bool rich = true;
+        if (tokenizer->blocks != NULL) {
+            DH_TRY(put_blocks(tokenizer, text, size, &at, &rich));
+        } else {
+            DH_TRY(put_ascii(tokenizer, text, size, &at));
+        }
         if (at < size) {
-            DH_TRY(put_characters(tokenizer, text, size, &at));
+            DH_TRY(put_characters(tokenizer, text, size, rich, &at));
         }
     }
     return DH_OK;
@@ -593,6 +643,9 @@ dh_status dh_tokenizer_create(dh_token_mode mode, const dh_prefix_set *prefixes,
             status = dh_error(DH_NO_MEMORY, "out of memory: a hash state");
         }
     }
+    if (status == DH_OK && dh_blocks_are_available(DH_CPU_AVX512)) {
+        status = dh_blocks_create(tokenizer->unicode, mode == DH_TOKENS_SKLEARN, &tokenizer->blocks);
+    }
     void *memo = NULL;
     if (status == DH_OK) {
         status = dh_allocate(DH_PREFIX_MEMO_PLACES, sizeof *tokenizer->memo, "a tokeniser", &memo);
@@ -606,9 +659,18 @@ dh_status dh_tokenizer_create(dh_token_mode mode, const dh_prefix_set *prefixes,
     return DH_OK;
 }
 
+void dh_tokenizer_without(dh_tokenizer *tokenizer, uint32_t features)
+{
+    if (!dh_blocks_are_available(~features)) {
+        dh_blocks_free(tokenizer->blocks);
+        tokenizer->blocks = NULL;
+    }
+}
+
 void dh_tokenizer_free(dh_tokenizer *tokenizer)
 {
     if (tokenizer != NULL) {
+        dh_blocks_free(tokenizer->blocks);
         dh_normalizer_free(&tokenizer->normalizer);
         dh_unicode_free(tokenizer->unicode);
         dh_buffer_free(&tokenizer->long_text);

@@ -65,6 +65,10 @@ dh_status dh_tokenizer_create(dh_token_mode mode, const dh_prefix_set *prefixes,
  * neither change nor go before the tokeniser does: what it found is remembered. */
 void dh_tokenizer_set_prefixes(dh_tokenizer *tokenizer, const dh_prefix_set *prefixes);
 
+/* Does without these features of the processor (DH_CPU_* of kernels/backend.h) from now on: for tests and
+ * benchmarks. The tokens are the same. */
+void dh_tokenizer_without(dh_tokenizer *tokenizer, uint32_t features);
+
 void dh_tokenizer_free(dh_tokenizer *tokenizer);
 
 /* Appends the tokens of one document (well-formed UTF-8, of any size; working memory does not grow with

@@ -8,8 +8,11 @@
 #include <stdint.h>
 
 /* Length of the longest prefix of text that is well-formed UTF-8 (Unicode 15, table 3-7). Equals size
- * when all of it is. ASCII runs are checked 16 bytes at a time. */
+ * when all of it is. 32 bytes at a time with AVX2. */
 size_t dh_utf8_valid_prefix(const uint8_t *text, size_t size);
+
+/* The same without these features of the processor (DH_CPU_* of kernels/backend.h), for tests. */
+size_t dh_utf8_valid_prefix_without(uint32_t features, const uint8_t *text, size_t size);
 
 /* Appends text to out; each maximal subpart of an ill-formed sequence becomes U+FFFD (Unicode 15,
  * section 3.9, "U+FFFD Substitution of Maximal Subparts"). *replaced counts them (added to).

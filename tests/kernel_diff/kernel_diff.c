@@ -243,7 +243,7 @@ static bool queue_case(dh_lane *lane, const diff_case *one, const guarded *got)
 static bool run_lanes(diff_run *run, const diff_case *first, uint32_t count)
 {
     guarded got[LANES];
-    uint64_t before[LANES];
+    uint64_t before[LANES] = {0};
     bool good = true;
     const uint32_t categories = run->list->set[first->set]->options.categories;
     for (uint32_t l = 0; l < count; l++) {

@@ -530,6 +530,25 @@ def mount_command():
     return command
 
 
+# ---- devices -----------------------------------------------------------------------------------------------
+
+
+def opencl_devices(known=[]):
+    """How many devices of the backend opencl this machine has (PoCL makes one of the processor)."""
+    if not known:
+        outcome = run(["devices", "--json"], limit=120)
+        backends = json.loads(outcome.out)[0]["backends"] if outcome.code == 0 else []
+        known.append(sum(len(backend["devices"]) for backend in backends if backend["name"] == "opencl"))
+    return known[0]
+
+
+def seen_by(*ranks):
+    """A wrapper by which only these ranks see devices of OpenCL."""
+    chosen = "|".join(map(str, ranks)) or "none"
+    hide = 'export OCL_ICD_VENDORS=/nonexistent OCL_ICD_FILENAMES='
+    return ["/bin/sh", "-c", f'case ${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}} in {chosen}) ;; *) {hide};; esac; exec "$@"', "sh"]
+
+
 # ---- results -----------------------------------------------------------------------------------------------
 
 

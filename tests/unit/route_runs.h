@@ -31,10 +31,10 @@ typedef struct run_place {
 } run_place;
 
 typedef struct run_rank {
-    double now, left; /* bytes to read */
-    double fill, compute; /* seconds a byte */
-    double in_hand;       /* bytes of the batch that is filled */
-    double in_chunk;      /* bytes until the rank waits for all that is away */
+    double now, left;          /* bytes to read */
+    double fill, compute;      /* seconds a byte */
+    double in_hand;            /* bytes of the batch that is filled */
+    double in_chunk;           /* bytes until the rank waits for all that is away */
     double home_at[RUN_SLOTS]; /* 0: the slot is free */
     double way[RUN_PLACES];    /* learned */
     bool is_reading;
@@ -80,7 +80,7 @@ static inline void finish_until(run *r, int p, double now)
         place->bytes += done.bytes;
         const double away = done.end + place->way_seconds / 2 - done.sent_at;
         const double way = away - (done.queued_at + done.bytes) * place->view.seconds_per_byte;
-        dh_router_learn(&r->rank[done.rank].way[p], way > 1e-9 ? way : 1e-9);
+        dh_router_learn_way(&r->rank[done.rank].way[p], way);
     }
 }
 

@@ -2,6 +2,18 @@
 #include "lanes.h"
 
 #include "kernels/backend.h"
+#include "kernels/cpu.h"
+
+enum { EVERY_FEATURE = DH_CPU_AVX2 | DH_CPU_AVX512 | DH_CPU_SHA };
+
+static dh_backend *open_without(uint32_t features)
+{
+    char why[DH_BACKEND_TEXT];
+    const dh_backend_options options = {.lanes = 1, .cpu_without = features};
+    dh_backend *backend = NULL;
+    assert_int_equal(dh_backend_cpu.open(&options, &backend, why), DH_BACKEND_OK);
+    return backend;
+}
 
 static void test_the_cpu_is_first_and_always_built(void **state)
 {
@@ -54,10 +66,9 @@ static void test_the_cpu_opens_and_describes_itself(void **state)
     dh_backend_cpu.close(backend);
 }
 
-/* Documents of every small size in one batch of more than one window. */
-static void test_the_cpu_hashes_a_batch(void **state)
+/* Documents of every small size in one batch of more than one window, hashed without some features. */
+static void hash_a_batch(uint32_t without)
 {
-    (void)state;
     enum { DOCUMENTS = 1500 };
     uint8_t text[DOCUMENTS * 3];
     static uint64_t offset[DOCUMENTS + 1];
@@ -70,7 +81,7 @@ static void test_the_cpu_hashes_a_batch(void **state)
         assert_true(offset[d + 1] <= sizeof text);
     }
     const dh_batch batch = {.document_count = DOCUMENTS, .text = text, .text_offset = offset};
-    dh_backend *backend = open_cpu();
+    dh_backend *backend = open_without(without);
     dh_lane *lane = begin(backend, &batch);
     assert_int_equal(dh_backend_cpu.sha256(lane, hex), DH_BACKEND_OK);
     assert_int_equal(dh_backend_cpu.poll(lane), DH_BACKEND_OK);
@@ -89,6 +100,48 @@ static void test_the_cpu_hashes_a_batch(void **state)
     dh_backend_cpu.close(backend);
 }
 
+static void test_every_subset_of_features_hashes_the_same(void **state)
+{
+    (void)state;
+    for (uint32_t without = 0; without <= EVERY_FEATURE; without++) {
+        hash_a_batch(without);
+    }
+}
+
+static void test_features_can_be_switched_off(void **state)
+{
+    (void)state;
+    for (uint32_t without = 0; without <= EVERY_FEATURE; without++) {
+        dh_backend *backend = open_without(without);
+        const uint32_t features = dh_cpu_features() & ~without;
+        const char *line = dh_backend_cpu.describe(backend);
+        assert_true((strstr(line, "AVX2") != NULL) == ((features & DH_CPU_AVX2) != 0));
+        assert_true((strstr(line, "AVX-512") != NULL) == ((features & DH_CPU_AVX512) != 0));
+        assert_true((strstr(line, "SHA,") != NULL || strstr(line, "SHA)") != NULL) ==
+                    ((features & DH_CPU_SHA) != 0));
+        assert_says(line, dh_sha256_engine_name(dh_sha256_engine_of(features)));
+        dh_backend_cpu.close(backend);
+    }
+    assert_int_equal(dh_sha256_engine_of(0), DH_SHA256_SCALAR);
+    const bool avx2 = (dh_cpu_features() & DH_CPU_AVX2) != 0;
+    assert_int_equal(dh_sha256_engine_of(DH_CPU_AVX2), avx2 ? DH_SHA256_AVX2 : DH_SHA256_SCALAR);
+}
+
+static void test_features_are_told_in_words(void **state)
+{
+    (void)state;
+    char text[32];
+    dh_cpu_features_text(0, text, sizeof text);
+    assert_string_equal(text, "none");
+    dh_cpu_features_text(DH_CPU_SHA, text, sizeof text);
+    assert_string_equal(text, "SHA");
+    dh_cpu_features_text(EVERY_FEATURE, text, sizeof text);
+    assert_string_equal(text, "AVX2 AVX-512 SHA");
+    char little[8];
+    dh_cpu_features_text(EVERY_FEATURE, little, sizeof little);
+    assert_string_equal(little, "AVX2 AV");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,7 +149,9 @@ int main(void)
         cmocka_unit_test(test_every_kind_works_or_says_why_not),
         cmocka_unit_test(test_unknown_names_are_not_found),
         cmocka_unit_test(test_the_cpu_opens_and_describes_itself),
-        cmocka_unit_test(test_the_cpu_hashes_a_batch),
+        cmocka_unit_test(test_every_subset_of_features_hashes_the_same),
+        cmocka_unit_test(test_features_can_be_switched_off),
+        cmocka_unit_test(test_features_are_told_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

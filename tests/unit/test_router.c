@@ -214,6 +214,26 @@ static void test_the_running_mean(void **state)
     assert_true(fabs(mean - 2) < 1e-4);
 }
 
+static void test_a_way_goes_down_at_once_and_up_slowly(void **state)
+{
+    (void)state;
+    double way = 0;
+    dh_router_learn_way(&way, 0.01);
+    assert_true(way == 0.01);
+    dh_router_learn_way(&way, 0.002);
+    assert_true(way == 0.002);
+    for (int i = 0; i < 10; i++) { /* ten batches that wait for a place that is slow for once */
+        dh_router_learn_way(&way, 1);
+    }
+    assert_true(way > 0.003 && way < 0.004);
+    for (int i = 0; i < 200; i++) { /* it stays so */
+        dh_router_learn_way(&way, 1);
+    }
+    assert_true(way == 1);
+    dh_router_learn_way(&way, -1); /* the place was faster than thought: known, and next to nothing */
+    assert_true(way > 0 && way < 1e-5);
+}
+
 static void test_a_rate_weighs_by_bytes_and_forgets(void **state)
 {
     (void)state;
@@ -271,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_a_new_place_gets_one_batch),
         cmocka_unit_test(test_a_slow_place_is_measured_again_after_a_while),
         cmocka_unit_test(test_the_running_mean),
+        cmocka_unit_test(test_a_way_goes_down_at_once_and_up_slowly),
         cmocka_unit_test(test_a_rate_weighs_by_bytes_and_forgets),
         cmocka_unit_test(test_how_large_a_batch_is),
     };

@@ -662,6 +662,16 @@ static int create(void **state)
                : -1;
 }
 
+/* The same as processors without any of the features do it. */
+static int create_portable(void **state)
+{
+    const int created = create(state);
+    for (int mode = 0; created == 0 && mode < 2; mode++) {
+        dh_tokenizer_without(tokenizer[mode], UINT32_MAX);
+    }
+    return created;
+}
+
 static int destroy(void **state)
 {
     (void)state;
@@ -688,5 +698,6 @@ int main(void)
         cmocka_unit_test(keeps_to_the_limit_of_a_document),
         cmocka_unit_test(visitors_can_stop),
     };
-    return cmocka_run_group_tests(tests, create, destroy);
+    const int failed = cmocka_run_group_tests(tests, create, destroy);
+    return failed + cmocka_run_group_tests_name("portable", tests, create_portable, destroy);
 }

@@ -36,6 +36,7 @@ static size_t valid_prefix(const void *bytes, size_t size)
 {
     uint8_t *copy = exact_copy(bytes, size);
     const size_t length = dh_utf8_valid_prefix(copy, size);
+    assert_int_equal(dh_utf8_valid_prefix_without(UINT32_MAX, copy, size), length);
     free(copy);
     return length;
 }
