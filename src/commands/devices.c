@@ -4,13 +4,15 @@
 #include "commands/commands.h"
 #include "commands/inventory.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define SECONDS_A_JOB 0.2
 
 /* ---- on the first rank of each node ------------------------------------------------------------------ */
 
-static dh_status make_inventory(const dh_options *options, dh_inventory *out)
+static dh_status make_inventory(const dh_options *options, const dh_device_ids *known, dh_inventory *out)
 {
     /* The backends are opened one after the other below, so settings have the one that is always there. */
     dh_options chosen = *options;
@@ -25,18 +27,19 @@ static dh_status make_inventory(const dh_options *options, dh_inventory *out)
     dh_settings settings = {0};
     dh_status status = dh_settings_resolve(&chosen, &settings);
     if (status == DH_OK) {
-        status = dh_inventory_make(&settings, dh_backend_kinds, SECONDS_A_JOB, out);
+        status = dh_inventory_make(&settings, dh_backend_kinds, SECONDS_A_JOB, known, out);
     }
     dh_settings_free(&settings);
     dh_buffer_free(&names);
     return status;
 }
 
-static dh_status describe_node(const dh_options *options, const dh_comm *comm, dh_buffer *out)
+static dh_status describe_node(const dh_options *options, const dh_comm *comm, const dh_device_ids *known,
+                               dh_buffer *out)
 {
     dh_inventory inventory = {0};
-    DH_TRY(make_inventory(options, &inventory));
-    inventory.first_rank = dh_comm_rank(comm);
+    DH_TRY(make_inventory(options, known, &inventory));
+    inventory.rank = dh_comm_rank(comm);
     inventory.ranks = dh_comm_node_size(comm);
     dh_status status = dh_options_flag(options, DH_OPTION_JSON) ? dh_inventory_append_json(&inventory, out)
                                                                 : dh_inventory_append_text(&inventory, out);
@@ -51,23 +54,55 @@ static dh_status describe_node(const dh_options *options, const dh_comm *comm, d
 
 /* ---- all ranks --------------------------------------------------------------------------------------- */
 
-/* The first rank of each node looks. The others sleep meanwhile: waiting inside MPI they would take the
- * processor away from what is measured. */
+/* What the ranks of the node in front of this one see. *tells: this rank is the first, or sees a device that
+ * they do not, because each rank is bound to its own. */
+static dh_status find_known(dh_comm *comm, dh_device_ids *known, bool *tells)
+{
+    const int mine = dh_comm_node_rank(comm);
+    dh_device_ids own = {0};
+    void *memory = NULL;
+    dh_device_ids_look(dh_backend_kinds, &own);
+    DH_TRY(dh_comm_agree(comm,
+                         dh_allocate((size_t)dh_comm_node_size(comm), sizeof own, "the devices", &memory)));
+    const dh_status status = dh_comm_node_gather(comm, &own, sizeof own, memory);
+    const dh_device_ids *seen = memory;
+    *known = (dh_device_ids){0};
+    for (int rank = 0; status == DH_OK && rank < mine; rank++) {
+        for (uint32_t i = 0; i < seen[rank].count && known->count < DH_DEVICE_IDS_MAX; i++) {
+            if (!dh_device_ids_have(known, seen[rank].id[i])) {
+                memcpy(known->id[known->count++], seen[rank].id[i], sizeof own.id[0]);
+            }
+        }
+    }
+    *tells = mine == 0;
+    for (uint32_t i = 0; i < own.count; i++) {
+        *tells = *tells || !dh_device_ids_have(known, own.id[i]);
+    }
+    free(memory);
+    return status;
+}
+
+/* The first rank of each node looks, and those that see more. The others sleep meanwhile: waiting inside MPI
+ * they would take the processor away from what is measured. */
 static dh_status look(const dh_options *options, dh_comm *comm, dh_buffer *out)
 {
+    dh_device_ids known;
+    bool tells = false;
+    DH_TRY(find_known(comm, &known, &tells));
+
     const struct timespec pause = {.tv_nsec = 20000000};
-    uint64_t nodes = dh_comm_node_rank(comm) == 0;
+    uint64_t lookers = tells ? 1 : 0;
     uint64_t done = 0;
     dh_counters *counters = NULL;
-    DH_TRY(dh_comm_sum(comm, &nodes, 1));
+    DH_TRY(dh_comm_sum(comm, &lookers, 1));
     DH_TRY(dh_counters_create(comm, &counters));
     dh_status looked = DH_OK;
     dh_status status = DH_OK;
-    if (dh_comm_node_rank(comm) == 0) {
-        looked = describe_node(options, comm, out);
+    if (tells) {
+        looked = describe_node(options, comm, &known, out);
         status = dh_counters_add(counters, DH_COUNTER_WORK, 1, &done);
     }
-    while (dh_comm_node_rank(comm) != 0 && status == DH_OK && done < nodes) {
+    while (!tells && status == DH_OK && done < lookers) {
         (void)nanosleep(&pause, NULL);
         status = dh_counters_read(counters, DH_COUNTER_WORK, &done);
     }

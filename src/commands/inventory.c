@@ -232,7 +232,40 @@ static dh_status look_at_device(const dh_settings *settings, const dh_backend_ki
 
 /* ---- all devices ------------------------------------------------------------------------------------- */
 
-static dh_status look_at_kind(const dh_settings *settings, double seconds, dh_inventory_kind *found)
+bool dh_device_ids_have(const dh_device_ids *ids, const char *id)
+{
+    uint32_t i = 0;
+    while (i < ids->count && strcmp(ids->id[i], id) != 0) {
+        i++;
+    }
+    return i < ids->count;
+}
+
+void dh_device_ids_look(const dh_backend_kind *const *kinds, dh_device_ids *ids)
+{
+    char why[DH_BACKEND_TEXT];
+    for (; *kinds != NULL; kinds++) {
+        const uint32_t count = (*kinds)->not_built == NULL ? (*kinds)->devices(why) : 0;
+        for (uint32_t d = 0; d < count; d++) {
+            dh_device_facts facts;
+            if ((*kinds)->facts(d, &facts) == DH_BACKEND_OK && ids->count < DH_DEVICE_IDS_MAX &&
+                !dh_device_ids_have(ids, facts.id)) {
+                memcpy(ids->id[ids->count++], facts.id, sizeof facts.id);
+            }
+        }
+    }
+}
+
+/* Is the device told of elsewhere? */
+static bool is_known(const dh_backend_kind *kind, uint32_t device, const dh_device_ids *known)
+{
+    dh_device_facts facts;
+    return known != NULL && kind->facts(device, &facts) == DH_BACKEND_OK &&
+           dh_device_ids_have(known, facts.id);
+}
+
+static dh_status look_at_kind(const dh_settings *settings, double seconds, const dh_device_ids *known,
+                              dh_inventory_kind *found)
 {
     const dh_backend_kind *kind = found->kind;
     if (kind->not_built != NULL) {
@@ -249,10 +282,12 @@ static dh_status look_at_kind(const dh_settings *settings, double seconds, dh_in
     void *memory = NULL;
     DH_TRY(dh_allocate(count, sizeof(dh_inventory_device), "the list of devices", &memory));
     found->device = memory;
-    found->device_count = count;
     for (uint32_t d = 0; d < count; d++) {
-        found->device[d].number = d;
-        DH_TRY(look_at_device(settings, kind, seconds, &found->device[d]));
+        if (!is_known(kind, d, known)) {
+            dh_inventory_device *device = &found->device[found->device_count++];
+            device->number = d;
+            DH_TRY(look_at_device(settings, kind, seconds, device));
+        }
     }
     return DH_OK;
 }
@@ -273,7 +308,7 @@ static dh_status gravest(const dh_inventory *inventory)
 }
 
 dh_status dh_inventory_make(const dh_settings *settings, const dh_backend_kind *const *kinds, double seconds,
-                            dh_inventory *out)
+                            const dh_device_ids *known, dh_inventory *out)
 {
     dh_inventory inventory = {0};
     (void)gethostname(inventory.host, sizeof inventory.host - 1);
@@ -286,7 +321,7 @@ dh_status dh_inventory_make(const dh_settings *settings, const dh_backend_kind *
     dh_status status = DH_OK;
     for (uint32_t k = 0; k < inventory.kind_count && status == DH_OK; k++) {
         inventory.kind[k].kind = kinds[k];
-        status = look_at_kind(settings, seconds, &inventory.kind[k]);
+        status = look_at_kind(settings, seconds, known, &inventory.kind[k]);
     }
     if (status != DH_OK) {
         dh_inventory_free(&inventory);

@@ -37,17 +37,29 @@ typedef struct dh_inventory_kind {
 
 typedef struct dh_inventory {
     char host[256];
-    int first_rank, ranks; /* set by who knows; 0 ranks: not told */
+    int rank, ranks; /* who has looked, and of how many on the node; set by who knows; 0 ranks: not told */
     uint32_t kind_count;
     dh_inventory_kind *kind;
     dh_status found; /* DH_INTERNAL: a known answer is wrong; DH_FAILED: a device broke down (logged) */
 } dh_inventory;
 
-/* Looks at all devices of the kinds (NULL at the end) and measures each job of settings for about `seconds`
- * on each. settings has the default lexicons. Owner frees with dh_inventory_free. What is missing or broken
- * is no error here. Errors: DH_IO, DH_NO_MEMORY (logged). */
+/* The ids (dh_device_facts) of devices. */
+enum { DH_DEVICE_IDS_MAX = 64 };
+typedef struct dh_device_ids {
+    uint32_t count;
+    char id[DH_DEVICE_IDS_MAX][sizeof(((dh_device_facts *)0)->id)];
+} dh_device_ids;
+
+bool dh_device_ids_have(const dh_device_ids *ids, const char *id);
+/* Adds those of all devices of the kinds, as far as there is room. */
+void dh_device_ids_look(const dh_backend_kind *const *kinds, dh_device_ids *ids);
+
+/* Looks at all devices of the kinds (NULL at the end), but those in `known` (others tell of them; NULL:
+ * none), and measures each job of settings for about `seconds` on each. settings has the default lexicons.
+ * Owner frees with dh_inventory_free. What is missing or broken is no error here. Errors: DH_IO, DH_NO_MEMORY
+ * (logged). */
 dh_status dh_inventory_make(const dh_settings *settings, const dh_backend_kind *const *kinds, double seconds,
-                            dh_inventory *out);
+                            const dh_device_ids *known, dh_inventory *out);
 void dh_inventory_free(dh_inventory *inventory);
 
 /* For a person, or as one JSON object. Errors: DH_NO_MEMORY (logged). */

@@ -115,8 +115,7 @@ dh_status dh_inventory_append_text(const dh_inventory *inventory, dh_buffer *out
 {
     DH_TRY(dh_buffer_printf(out, "%s", inventory->host));
     if (inventory->ranks > 1) {
-        DH_TRY(
-            dh_buffer_printf(out, ": %d ranks, rank %d has looked", inventory->ranks, inventory->first_rank));
+        DH_TRY(dh_buffer_printf(out, ": %d ranks, rank %d sees", inventory->ranks, inventory->rank));
     }
     DH_TRY(dh_buffer_printf(out, "\n"));
     for (uint32_t k = 0; k < inventory->kind_count; k++) {
@@ -185,8 +184,8 @@ static dh_status append_json_device(dh_buffer *out, const dh_inventory_device *d
 dh_status dh_inventory_append_json(const dh_inventory *inventory, dh_buffer *out)
 {
     DH_TRY(append_member(out, "{", "host", inventory->host));
-    DH_TRY(dh_buffer_printf(out, ",\"first_rank\":%d,\"ranks\":%d,\"backends\":[", inventory->first_rank,
-                            inventory->ranks));
+    DH_TRY(
+        dh_buffer_printf(out, ",\"rank\":%d,\"ranks\":%d,\"backends\":[", inventory->rank, inventory->ranks));
     for (uint32_t k = 0; k < inventory->kind_count; k++) {
         const dh_inventory_kind *found = &inventory->kind[k];
         DH_TRY(append_member(out, k > 0 ? ",{" : "{", "name", found->kind->name));

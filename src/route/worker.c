@@ -222,6 +222,7 @@ static void shrink(dh_worker *worker, uint32_t number)
     worker->parts_that_fit = 0;
     lane->is_queued = false;
     (void)pthread_mutex_lock(&worker->mutex);
+    worker->progress_at = dh_seconds(); /* it answers */
     worker->figures.shrinks++;
     (void)pthread_mutex_unlock(&worker->mutex);
     if (lane->part_end - lane->next == 1) {
@@ -378,7 +379,9 @@ static dh_status open_device(dh_worker *worker, char why[DH_BACKEND_TEXT])
     }
     const dh_status status = dh_settings_ready(worker->settings, worker->backend);
     if (status != DH_OK) {
-        (void)snprintf(why, DH_BACKEND_TEXT, "%.200s fails the jobs' known answers", worker->description);
+        (void)snprintf(why, DH_BACKEND_TEXT, "%.200s %s", worker->description,
+                       status == DH_INTERNAL ? "fails the jobs' known answers"
+                                             : "cannot take what the jobs need");
     }
     return status;
 }

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 
 import support
@@ -39,7 +40,7 @@ def check_alone(checks):
     nodes = listed(checks, "one rank") or []
     checks.equal(len(nodes), 1, "one rank: nodes")
     for node in nodes:
-        checks.that(node["host"] and (node["first_rank"], node["ranks"]) == (0, 1), f"one rank: {node['host']}")
+        checks.that(node["host"] and (node["rank"], node["ranks"]) == (0, 1), f"one rank: {node['host']}")
         checks.equal([backend["name"] for backend in node["backends"]], BACKENDS, "backends")
         for backend in node["backends"]:
             checks.that(backend["devices"] or backend["missing"], f"{backend['name']}: neither a device nor a reason")
@@ -56,9 +57,24 @@ def check_alone(checks):
 def check_ranks(checks):
     """Three ranks of one node: listed once."""
     nodes = listed(checks, "three ranks", 3) or []
-    checks.equal([(node["first_rank"], node["ranks"]) for node in nodes], [(0, 3)], "three ranks: first rank and ranks")
+    checks.equal([(node["rank"], node["ranks"]) for node in nodes], [(0, 3)], "three ranks: first rank and ranks")
     for node in nodes:
         checks.equal(node["backends"][0]["devices"][0]["self_test"], "passed", "three ranks: self-test")
+
+
+def check_bound_ranks(checks):
+    """A device that only the second rank sees is told of by that rank, and only that device."""
+    call = [support.program(), "devices", "--json"]
+    command = [*support.mpi_command(1), "-x", "OCL_ICD_VENDORS=/nonexistent", *call, ":", "-n", "2", *call]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, env=support.environment(), check=False)
+    checks.equal(outcome.returncode, 0, f"ranks that see different devices: {outcome.stderr}")
+    nodes = json.loads(outcome.stdout)
+    seen = [[(backend["name"], len(backend["devices"])) for backend in node["backends"] if backend["devices"]] for node in nodes]
+    alone = json.loads(support.run(["devices", "--json"]).out)[0]
+    opencl = next(len(backend["devices"]) for backend in alone["backends"] if backend["name"] == "opencl")
+    expected = [[("cpu", 1)], [("opencl", opencl)]] if opencl else [[("cpu", 1)]]
+    checks.equal(seen, expected, "devices by rank")
+    checks.equal([node["rank"] for node in nodes], [0, 1][:len(expected)], "the ranks that tell")
 
 
 def check_people(checks):
@@ -87,7 +103,7 @@ def check_errors(checks):
             checks.equal(len(outcome.errors()), 1, f"an argument, {ranks} ranks: errors", outcome)
 
 
-PARTS = {"alone": check_alone, "ranks": check_ranks, "people": check_people, "missing": check_missing, "errors": check_errors}
+PARTS = {"alone": check_alone, "ranks": check_ranks, "bound": check_bound_ranks, "people": check_people, "missing": check_missing, "errors": check_errors}
 
 
 def main():

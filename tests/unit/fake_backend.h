@@ -17,13 +17,14 @@ typedef enum fake_hang { FAKE_NO_HANG = 0, FAKE_HANG_POLL, FAKE_HANG_BEGIN, FAKE
 
 /* What the test asks for, and what was done. The worker's thread reads it at the same time. */
 typedef struct fake_plan {
-    _Atomic int open_status, load_status;
-    _Atomic bool is_wrong;          /* SHA-256 gives something else */
-    _Atomic uint64_t memory;        /* bytes of text that a lane has room for; 0: any */
-    _Atomic int short_of_memory_at; /* fake_short_of_memory */
-    _Atomic int lost_at;            /* the call that fails, counted down; 0: none */
-    _Atomic int hang;               /* fake_hang */
-    _Atomic unsigned microseconds;  /* that a batch takes, up to twice as long */
+    _Atomic int open_status;
+    const dh_profile_tables *no_room_for; /* cannot be loaded */
+    _Atomic bool is_wrong;                /* SHA-256 gives something else */
+    _Atomic uint64_t memory;              /* bytes of text that a lane has room for; 0: any */
+    _Atomic int short_of_memory_at;       /* fake_short_of_memory */
+    _Atomic int lost_at;                  /* the call that fails, counted down; 0: none */
+    _Atomic int hang;                     /* fake_hang */
+    _Atomic unsigned microseconds;        /* that a batch takes, up to twice as long */
 
     _Atomic int opens, closes, begins, pins, unpins;
     _Atomic int broken_rules;
@@ -34,6 +35,8 @@ typedef struct fake_plan {
 } fake_plan;
 
 static fake_plan fake = {.mutex = PTHREAD_MUTEX_INITIALIZER, .released = PTHREAD_COND_INITIALIZER};
+
+static const dh_backend_kind fake_kind;
 
 typedef struct fake_lane {
     bool is_busy;
@@ -108,7 +111,6 @@ static inline dh_backend_status fake_open(const dh_backend_options *options, dh_
         free(backend);
         return DH_BACKEND_NO_MEMORY;
     }
-    extern const dh_backend_kind fake_kind;
     dh_backend_prepare(&backend->base, &fake_kind, options->lanes);
     atomic_fetch_add(&fake.opens, 1);
     *out = &backend->base;
@@ -158,7 +160,7 @@ static inline dh_backend_status fake_load(dh_backend *base, const dh_profile_tab
     }
     base->tables = tables;
     (void)dh_backend_cpu.load(backend->cpu, tables);
-    return (dh_backend_status)atomic_load(&fake.load_status);
+    return tables != NULL && tables == fake.no_room_for ? DH_BACKEND_NO_MEMORY : DH_BACKEND_OK;
 }
 
 static inline bool fake_fits(const dh_batch *batch)
@@ -256,8 +258,7 @@ static inline dh_backend_status fake_poll(dh_lane *lane)
     if (!fake_passes(backend)) {
         return DH_BACKEND_LOST;
     }
-    if (state->is_busy &&
-        (dh_seconds() < state->ready_at || atomic_load(&fake.hang) == FAKE_HANG_POLL)) {
+    if (state->is_busy && (dh_seconds() < state->ready_at || atomic_load(&fake.hang) == FAKE_HANG_POLL)) {
         return DH_BACKEND_BUSY;
     }
     const bool is_too_small = state->is_too_small;
@@ -269,7 +270,7 @@ static inline dh_backend_status fake_poll(dh_lane *lane)
                                                                                  : DH_BACKEND_OK;
 }
 
-const dh_backend_kind fake_kind = {
+static const dh_backend_kind fake_kind = {
     .name = "fake",
     .open = fake_open,
     .close = fake_close,

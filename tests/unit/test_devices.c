@@ -165,7 +165,7 @@ static const char *take_inventory(const dh_backend_kind *kind, dh_inventory *out
 {
     const dh_backend_kind *const kinds[] = {kind, NULL};
     support_capture_begin();
-    const dh_status status = dh_inventory_make(&settings, kinds, SECONDS, out);
+    const dh_status status = dh_inventory_make(&settings, kinds, SECONDS, NULL, out);
     const char *said = support_capture_end();
     assert_int_equal(status, DH_OK);
     assert_int_equal(out->kind_count, 1);
@@ -404,10 +404,10 @@ static void test_many_ranks(void **state)
     dh_inventory inventory = {0};
     const dh_backend_kind not_built = {.name = "fake", .not_built = "not here"};
     (void)take_inventory(&not_built, &inventory);
-    inventory.first_rank = 4;
+    inventory.rank = 4;
     inventory.ranks = 2;
-    assert_says(printed(&inventory, false), ": 2 ranks, rank 4 has looked\n");
-    assert_says(printed(&inventory, true), "\"first_rank\":4,\"ranks\":2,");
+    assert_says(printed(&inventory, false), ": 2 ranks, rank 4 sees\n");
+    assert_says(printed(&inventory, true), "\"rank\":4,\"ranks\":2,");
     dh_inventory_free(&inventory);
 }
 
