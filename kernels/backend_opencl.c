@@ -456,6 +456,40 @@ static cl_int touch(cl_command_queue queue, cl_mem block)
     return error == CL_SUCCESS ? clFinish(queue) : error;
 }
 
+static cl_int set_arguments(cl_kernel kernel, const cl_mem *block, const cl_mem *tables,
+                            const dh_device_arguments *arguments)
+{
+    cl_int error = clSetKernelArg(kernel, 0, sizeof(cl_mem), block);
+    if (error == CL_SUCCESS) {
+        error = clSetKernelArg(kernel, 1, sizeof(cl_mem), tables);
+    }
+    return error == CL_SUCCESS ? clSetKernelArg(kernel, 2, sizeof *arguments, arguments) : error;
+}
+
+/* Runs each kernel over nothing, once with a small grid and once with a large one. PoCL compiles a kernel
+ * when it is used first, and again for large grids; two lanes that do so at the same time made it abort
+ * (3.1). */
+static cl_int warm_up(opencl_device *opencl)
+{
+    enum { LARGE_GRID = 1 << 17 };
+    const dh_device_arguments nothing = {.document_count = 0};
+    cl_command_queue queue = opencl->lane[0].queue;
+    cl_int error = CL_SUCCESS;
+    for (int i = 0; i < 2 * DH_KERNEL_COUNT && error == CL_SUCCESS; i++) {
+        const cl_kernel kernel = opencl->kernel[i / 2];
+        const size_t group = opencl->group[i / 2];
+        const size_t all = i % 2 == 0 ? group : (LARGE_GRID + group - 1) / group * group;
+        error = set_arguments(kernel, &opencl->lane[0].block, &opencl->tables, &nothing);
+        if (error == CL_SUCCESS) {
+            error = clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &all, &group, 0, NULL, NULL);
+        }
+        if (error == CL_SUCCESS) {
+            error = clFinish(queue);
+        }
+    }
+    return error;
+}
+
 static dh_backend_status driver_allocate(dh_device *device, uint64_t lane_bytes)
 {
     opencl_device *opencl = opencl_of(device);
@@ -472,7 +506,8 @@ static dh_backend_status driver_allocate(dh_device *device, uint64_t lane_bytes)
             release_block(&opencl->lane[l].block);
         }
     }
-    return checked_memory(opencl, "clCreateBuffer", error);
+    const dh_backend_status status = checked_memory(opencl, "clCreateBuffer", error);
+    return status == DH_BACKEND_OK ? checked(opencl, "clEnqueueNDRangeKernel", warm_up(opencl)) : status;
 }
 
 static dh_backend_status driver_load(dh_device *device, const void *bytes, uint64_t size)
@@ -554,16 +589,6 @@ static dh_backend_status driver_copy_out(dh_lane *lane, void *bytes, uint64_t of
         error = clEnqueueReadBuffer(own->queue, own->block, CL_FALSE, offset, size, bytes, 0, NULL, event);
     }
     return queued(opencl, own, "clEnqueueReadBuffer", error);
-}
-
-static cl_int set_arguments(cl_kernel kernel, const cl_mem *block, const cl_mem *tables,
-                            const dh_device_arguments *arguments)
-{
-    cl_int error = clSetKernelArg(kernel, 0, sizeof(cl_mem), block);
-    if (error == CL_SUCCESS) {
-        error = clSetKernelArg(kernel, 1, sizeof(cl_mem), tables);
-    }
-    return error == CL_SUCCESS ? clSetKernelArg(kernel, 2, sizeof *arguments, arguments) : error;
 }
 
 static dh_backend_status driver_launch(dh_lane *lane, dh_device_kernel kernel, uint64_t items,
