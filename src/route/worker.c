@@ -185,8 +185,10 @@ static dh_backend_status enact(lane_work *lane)
 {
     const int fault = lane->fault;
     lane->fault = 0;
-    while (fault == ETIMEDOUT) {
-        (void)pause(); /* a driver that does not come back */
+    if (fault == ETIMEDOUT) {
+        for (;;) {
+            (void)pause(); /* a driver that does not come back */
+        }
     }
     return fault == ENOMEM ? DH_BACKEND_NO_MEMORY : DH_BACKEND_LOST;
 }

@@ -13,12 +13,13 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 
 import support
 from restart import ended_after, go_on, wait_for, wait_stopped
 
-LIMIT = 60  # seconds: a run that takes longer hangs
+LIMIT = 30  # seconds: a run that takes longer hangs
 OPTIONS = ("-j", "profile,digest", "--segment-size", "128K", "--batch-size", "16K")
 OPENCL = ("--backend", "opencl", "--route", "device")
 SMALL_TIMEOUT = ("--device-timeout", "1")
@@ -94,7 +95,8 @@ class Bench:
     """A corpus, and what one rank makes of it by itself."""
 
     def __init__(self, checks, work, corpus, options=OPTIONS):
-        self.checks, self.work, self.corpus, self.options = checks, work, corpus, options
+        self.checks, self.corpus, self.options = checks, corpus, options
+        self.work = tempfile.mkdtemp(dir=work)
         self.count = itertools.count(1)
         self.runs = 0
         outcome, output = self.run(more=("--backend", "cpu", "--route", "self"))
