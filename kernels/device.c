@@ -12,7 +12,9 @@ enum { LANE_BYTES_MIN = 4096 };
 typedef struct dh_device_lane {
     dh_device_arguments inputs; /* no outputs */
     uint64_t used;              /* bytes of the block */
-    bool has_text, has_tokens, is_queued;
+    uint32_t *order;            /* of the batch's documents, on the host: it stays until the batch is done */
+    uint32_t order_room;
+    bool has_order, has_text, has_tokens, is_queued;
 } dh_device_lane;
 
 static dh_device *device_of(const dh_lane *lane)
@@ -89,10 +91,16 @@ dh_backend_status dh_device_open(const dh_device_driver *driver, const dh_backen
 void dh_device_close(dh_backend *backend)
 {
     dh_device *device = (dh_device *)backend;
-    if (device != NULL) {
-        free(device->lane_state);
-        device->driver->close(device);
+    if (device == NULL) {
+        return;
     }
+    dh_device_lane *state = device->lane_state;
+    const uint32_t lanes = state != NULL ? backend->lane_count : 0;
+    device->driver->close(device); /* behind it nothing is copied any more */
+    for (uint32_t l = 0; l < lanes; l++) {
+        free(state[l].order);
+    }
+    free(state);
 }
 
 const char *dh_device_describe(const dh_backend *backend)
@@ -260,6 +268,50 @@ static dh_backend_status copy_out(dh_lane *lane, const pieces *all)
     return status;
 }
 
+/* Sorts the documents by size, long ones first, as coarsely as it matters: by blocks of SHA-256, or by as
+ * many tokens where there is no text. */
+static void sort_documents(const dh_batch *batch, uint32_t *order)
+{
+    enum { CLASSES = 512, BLOCK_BYTES = 64, BLOCK_TOKENS = 8 };
+    uint32_t start[CLASSES + 1] = {0};
+    const uint64_t *offset = batch->text_offset != NULL ? batch->text_offset : batch->token_offset;
+    const uint64_t block = batch->text_offset != NULL ? BLOCK_BYTES : BLOCK_TOKENS;
+    for (uint32_t d = 0; d < batch->document_count; d++) {
+        const uint64_t blocks = (offset[d + 1] - offset[d]) / block;
+        start[CLASSES - (blocks < CLASSES ? blocks : CLASSES - 1)]++;
+    }
+    for (uint32_t c = 1; c <= CLASSES; c++) {
+        start[c] += start[c - 1];
+    }
+    for (uint32_t d = 0; d < batch->document_count; d++) {
+        const uint64_t blocks = (offset[d + 1] - offset[d]) / block;
+        order[start[CLASSES - 1 - (blocks < CLASSES ? blocks : CLASSES - 1)]++] = d;
+    }
+}
+
+/* The order of the documents, of use to every kernel; once a batch. */
+static dh_backend_status add_order(dh_lane *lane, dh_device_arguments *to, pieces *all)
+{
+    dh_device *device = device_of(lane);
+    dh_device_lane *state = &device->lane_state[lane->number];
+    const uint32_t count = lane->batch->document_count;
+    if (state->has_order) {
+        return DH_BACKEND_OK;
+    }
+    if (count > state->order_room) {
+        uint32_t *order = realloc(state->order, count * sizeof *order);
+        if (order == NULL) {
+            (void)snprintf(device->error, sizeof device->error, "out of memory on the host");
+            return DH_BACKEND_NO_MEMORY;
+        }
+        state->order = order;
+        state->order_room = count;
+    }
+    sort_documents(lane->batch, state->order);
+    add(all, state->order, NULL, count * sizeof *state->order, &to->order);
+    return DH_BACKEND_OK;
+}
+
 static void add_text(const dh_lane *lane, dh_device_arguments *to, pieces *all)
 {
     const dh_batch *batch = lane->batch;
@@ -293,9 +345,12 @@ dh_backend_status dh_device_begin(dh_lane *lane, const dh_batch *batch)
 {
     dh_device *device = device_of(lane);
     lane->batch = batch;
-    device->lane_state[lane->number] = (dh_device_lane){
+    dh_device_lane *state = &device->lane_state[lane->number];
+    *state = (dh_device_lane){
         .inputs = {.document_count = batch->document_count},
         .used = DH_DEVICE_ALIGNMENT, /* nothing stands at 0 */
+        .order = state->order,
+        .order_room = state->order_room,
     };
     return device->is_lost ? DH_BACKEND_LOST : DH_BACKEND_OK;
 }
@@ -357,6 +412,10 @@ dh_backend_status dh_device_sha256(dh_lane *lane, char *hex)
     dh_device_arguments arguments = state->inputs;
     const uint64_t count = arguments.document_count;
     pieces all = {.count = 0};
+    status = add_order(lane, &arguments, &all);
+    if (status != DH_BACKEND_OK) {
+        return status;
+    }
     if (!state->has_text) {
         add_text(lane, &arguments, &all);
     }
@@ -364,6 +423,7 @@ dh_backend_status dh_device_sha256(dh_lane *lane, char *hex)
     const step steps[] = {{DH_KERNEL_SHA256, count}};
     status = queue(lane, &all, &arguments, steps, 1);
     if (status == DH_BACKEND_OK) {
+        state->has_order = true;
         state->has_text = true;
         keep_inputs(state, &arguments);
     }
@@ -381,6 +441,10 @@ dh_backend_status dh_device_digest(dh_lane *lane, const dh_digest_out *out)
     uint64_t *at = arguments.output;
     const uint64_t count = arguments.document_count;
     pieces all = {.count = 0};
+    status = add_order(lane, &arguments, &all);
+    if (status != DH_BACKEND_OK) {
+        return status;
+    }
     if (!state->has_text) {
         add_text(lane, &arguments, &all);
     }
@@ -394,6 +458,7 @@ dh_backend_status dh_device_digest(dh_lane *lane, const dh_digest_out *out)
     const step steps[] = {{DH_KERNEL_DIGEST_HASH, count * DH_DHATUS}, {DH_KERNEL_DIGEST_FINISH, count}};
     status = queue(lane, &all, &arguments, steps, 2);
     if (status == DH_BACKEND_OK) {
+        state->has_order = true;
         state->has_text = true;
         keep_inputs(state, &arguments);
     }
@@ -434,6 +499,10 @@ dh_backend_status dh_device_profile(dh_lane *lane, const dh_profile_out *out)
     const uint64_t count = arguments.document_count;
     const uint64_t categories = device->tables.category_count;
     pieces all = {.count = 0};
+    status = add_order(lane, &arguments, &all);
+    if (status != DH_BACKEND_OK) {
+        return status;
+    }
     if (!state->has_tokens) {
         add_tokens(lane, &arguments, &all);
     }
@@ -446,6 +515,7 @@ dh_backend_status dh_device_profile(dh_lane *lane, const dh_profile_out *out)
         {DH_KERNEL_PROFILE_COUNT, count}};
     status = queue(lane, &all, &arguments, steps, 2);
     if (status == DH_BACKEND_OK) {
+        state->has_order = true;
         state->has_tokens = true;
         keep_inputs(state, &arguments);
     }

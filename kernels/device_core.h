@@ -66,6 +66,7 @@ enum {
  * nothing stands. */
 typedef struct dh_device_arguments {
     dh_u64 text_offset, text, token_offset, token, hit_offset, hit, lexicon;
+    dh_u64 order;      /* document_count 32-bit numbers: the document of each item, long ones first */
     dh_u64 candidates; /* a bit a token: a term may begin here */
     dh_u64 share;      /* document_count x category_count doubles */
     dh_u64 output[DH_DEVICE_OUTPUTS];
@@ -88,6 +89,13 @@ typedef struct dh_device_arguments {
     __kernel void name(__global dh_u8 *lane, __global const dh_u8 *tables, const dh_device_arguments a)
 #define DH_ITEM ((dh_u64)get_global_id(0))
 #endif
+
+/* Items that run together take as long as the longest of their documents, so they get documents of about the
+ * same size. */
+DH_FN dh_u64 dh_device_document(DH_GLOBAL const dh_u8 *lane, const dh_device_arguments *a, dh_u64 item)
+{
+    return ((DH_GLOBAL const dh_u32 *)(lane + a->order))[item];
+}
 
 /* ---- SHA-256 of a document ---------------------------------------------------------------------------- */
 
@@ -308,10 +316,10 @@ DH_FN dh_u32 dh_device_hex(dh_u32 pair)
 
 DH_KERNEL(dh_kernel_sha256)
 {
-    const dh_u64 document = DH_ITEM;
-    if (document >= a.document_count) {
+    if (DH_ITEM >= a.document_count) {
         return;
     }
+    const dh_u64 document = dh_device_document(lane, &a, DH_ITEM);
     dh_u32 state[DH_DEVICE_NAMES_MAX][8];
     dh_device_hash(lane, &a, document, 0, 1, 0, state);
     DH_GLOBAL dh_u32 *hex = (DH_GLOBAL dh_u32 *)(lane + a.output[DH_OUTPUT_HEX]) + document * 16U;
@@ -349,7 +357,7 @@ DH_KERNEL(dh_kernel_digest_hash)
         return;
     }
     const dh_u32 place = (dh_u32)(item / count);
-    const dh_u64 document = item - place * count;
+    const dh_u64 document = dh_device_document(lane, &a, item - place * count);
     DH_GLOBAL const dh_u64 *offset = (DH_GLOBAL const dh_u64 *)(lane + a.text_offset) + document;
     if (offset[1] - offset[0] >= a.long_text) {
         dh_device_raw_weights(lane, &a, document, place, 1, place < 4U ? 6U : (place < 7U ? 7U : 8U));
@@ -520,10 +528,10 @@ DH_FN dh_profile_out dh_device_profile_out(DH_GLOBAL dh_u8 *lane, const dh_u64 *
 
 DH_KERNEL(dh_kernel_profile_count)
 {
-    const dh_u64 document = DH_ITEM;
-    if (document >= a.document_count) {
+    if (DH_ITEM >= a.document_count) {
         return;
     }
+    const dh_u64 document = dh_device_document(lane, &a, DH_ITEM);
     const dh_profile_tables all = dh_device_profile_tables(tables, &a.tables);
     const dh_profile_out out = dh_device_profile_out(lane, a.output);
     DH_GLOBAL const dh_u64 *token_offset = (DH_GLOBAL const dh_u64 *)(lane + a.token_offset) + document;
