@@ -204,16 +204,11 @@ DH_FN uint32_t dh_profile_intensity(uint64_t positive, uint64_t negative, uint64
 {
     const uint64_t units = (positive + negative) * 1000;
     const uint64_t scale = tokens * denominator;
-    uint32_t digit = 0;
-    if (units >= 20 * scale && units > 0) {
-        digit = 4;
-    } else if (units >= 10 * scale && units > 0) {
-        digit = 3;
-    } else if (units >= 5 * scale && units > 0) {
-        digit = 2;
-    } else if (units > 0) {
-        digit = 1;
-    }
+    /* Without branches: they would be guessed wrong. */
+    const uint32_t some = (uint32_t)(units > 0);
+    const uint32_t digit = some + (some & (uint32_t)(units >= 5 * scale)) +
+                           (some & (uint32_t)(units >= 10 * scale)) +
+                           (some & (uint32_t)(units >= 20 * scale));
     return digit > 0 && negative > positive ? digit - 1 : digit;
 }
 
@@ -289,9 +284,11 @@ DH_FN void dh_profile_primes(DH_GLOBAL const double *share, uint32_t categories,
     for (int i = 0; i < DH_PRIMES; i++) {
         double sum = 0.0;
         double power = 1.0;
+        uint32_t exponent = 0;
         for (uint32_t d = 0; d < categories; d++) {
-            power = d % primes[i] == 0 ? 1.0 : power * (double)primes[i];
             sum = sum + share[d] * power;
+            exponent = exponent + 1 == primes[i] ? 0 : exponent + 1;
+            power = exponent == 0 ? 1.0 : power * (double)primes[i];
         }
         prime[i] = sum;
     }

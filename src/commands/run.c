@@ -483,7 +483,9 @@ static void free_run(run_state *run)
     dh_buffer_free(&run->quarantine_partial);
     dh_buffer_free(&run->config);
     dh_buffer_free(&run->settings_text);
-    dh_settings_free(&run->settings);
+    if (!dh_worker_any_hung()) { /* its thread may wake up yet */
+        dh_settings_free(&run->settings);
+    }
 }
 
 dh_status dh_command_run(dh_options *options, int argc, char **argv)

@@ -69,9 +69,8 @@ static void back(void *context, dh_slot *done, double seconds)
 {
     dh_route *route = context;
     dh_route_slot *slot = &route->slot[done->number];
-    if (seconds > 0 && slot->bytes > 0) {
-        dh_router_learn(&route->router.seconds_per_byte, seconds / (double)slot->bytes);
-        dh_route_board_rate(&route->board->processor, route->router.seconds_per_byte);
+    if (seconds > 0) {
+        dh_route_learn_own(route, seconds, slot->bytes);
     }
     slot->state = DH_SLOT_FREE;
     slot->freed_at = dh_seconds();
@@ -182,7 +181,7 @@ static void learn_of_place(dh_route *route, const dh_route_slot *slot, double se
     dh_place_view *view = &route->place[slot->place].view;
     const double away = dh_seconds() - slot->sent_at;
     const double way = away - (slot->queued_at + (double)slot->bytes) * seconds_per_byte;
-    dh_router_learn(&view->way_seconds, way > 1e-9 ? way : 1e-9);
+    dh_router_learn_way(&view->way_seconds, way);
 }
 
 static dh_status take_answer(dh_route *route, const dh_note *note)

@@ -25,8 +25,8 @@ typedef struct dh_route_options {
 
 typedef struct dh_route dh_route;
 
-/* Gives out the devices of each node and opens them. A device that cannot be opened is warned of; where a kind
- * of device was asked for and no rank sees one, that is an error. settings must outlive it. COLLECTIVE.
+/* Gives out the devices of each node and opens them. A device that cannot be opened is warned of; where a
+ * kind of device was asked for and no rank sees one, that is an error. settings must outlive it. COLLECTIVE.
  * Errors: DH_USAGE, DH_FAILED, DH_NO_MEMORY (logged). */
 dh_status dh_route_create(dh_comm *comm, const dh_settings *settings, const dh_route_options *options,
                           dh_route **out);

@@ -76,10 +76,7 @@ dh_status dh_route_compute_guest(dh_route *route, dh_guest *guest)
     }
     route->figures.for_ranks++;
     route->figures.for_ranks_bytes += guest->text_bytes;
-    if (guest->text_bytes > 0) {
-        dh_router_learn(&route->router.seconds_per_byte, (dh_seconds() - start) / (double)guest->text_bytes);
-        dh_route_board_rate(&route->board->processor, route->router.seconds_per_byte);
-    }
+    dh_route_learn_own(route, dh_seconds() - start, guest->text_bytes);
     return dh_route_guest_done(route, guest);
 }
 

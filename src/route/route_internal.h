@@ -90,6 +90,7 @@ struct dh_route {
     dh_slot_shape shape;
     dh_dispatcher dispatcher;
     dh_router router;
+    dh_rate rate;                             /* of this rank's processor */
     dh_mail *mail;                            /* NULL: this rank is alone */
     dh_shared *window;                        /* NULL: slots are private */
     uint8_t *memory;                          /* of the window */
@@ -118,7 +119,8 @@ dh_status dh_route_find_places(dh_route *route, const uint8_t *has_device);
 /* Takes what the boards say into the views. */
 void dh_route_look(dh_route *route);
 void dh_route_publish_device(dh_route *route);
-void dh_route_board_rate(dh_place_board *board, double seconds_per_byte);
+/* This rank has computed a batch. */
+void dh_route_learn_own(dh_route *route, double seconds, uint64_t bytes);
 
 /* ---- route_guests.c: work for others ---- */
 

@@ -7,10 +7,19 @@
 
 /* ---- boards ------------------------------------------------------------------------------------------ */
 
-void dh_route_board_rate(dh_place_board *board, double seconds_per_byte)
+static void show_rate(dh_place_board *board, double seconds_per_byte)
 {
     atomic_store(&board->picoseconds_per_byte, (uint64_t)(seconds_per_byte * 1e12) + 1);
     atomic_store(&board->measured_at, (uint64_t)(dh_seconds() * 1e9));
+}
+
+void dh_route_learn_own(dh_route *route, double seconds, uint64_t bytes)
+{
+    const double rate = dh_rate_learn(&route->rate, seconds, bytes, dh_seconds());
+    if (rate > 0) {
+        route->router.seconds_per_byte = rate;
+        show_rate(&route->board->processor, rate);
+    }
 }
 
 static void look_at_board(dh_route_place *place)
@@ -44,7 +53,7 @@ void dh_route_publish_device(dh_route *route)
     if (now.state != DH_WORKER_OPEN) {
         atomic_store(&board->is_open, 0);
     } else if (now.batches != route->figures.device.batches) {
-        dh_route_board_rate(board, now.seconds_per_byte);
+        show_rate(board, now.seconds_per_byte);
     }
     route->figures.device = now;
 }

@@ -57,6 +57,7 @@ struct dh_worker {
     dh_task *in_lane[DH_LANES_MAX];
     uint32_t lanes_busy;
     bool is_stopping;
+    double asked_at;    /* when the owner last looked */
     double progress_at; /* when the device last finished something, or was given something while idle */
     dh_worker_figures figures;
 };
@@ -338,8 +339,13 @@ void dh_worker_submit(dh_worker *worker, dh_task *task)
 dh_task *dh_worker_take(dh_worker *worker)
 {
     (void)pthread_mutex_lock(&worker->mutex);
-    if (is_open(worker) && worker->lanes_busy > 0 &&
-        dh_seconds() - worker->progress_at > worker->options.timeout) {
+    const double now = dh_seconds();
+    if (now - worker->asked_at > worker->options.timeout / 2) {
+        worker->progress_at =
+            now; /* the whole process was stopped for a while, so the device had no chance */
+    }
+    worker->asked_at = now;
+    if (is_open(worker) && worker->lanes_busy > 0 && now - worker->progress_at > worker->options.timeout) {
         char reason[DH_BACKEND_TEXT];
         (void)snprintf(reason, sizeof reason, "no answer for %.0f s (--device-timeout)",
                        worker->options.timeout);
