@@ -476,7 +476,7 @@ static cl_int warm_up(opencl_device *opencl)
     cl_command_queue queue = opencl->lane[0].queue;
     cl_int error = CL_SUCCESS;
     for (int i = 0; i < 2 * DH_KERNEL_COUNT && error == CL_SUCCESS; i++) {
-        const cl_kernel kernel = opencl->kernel[i / 2];
+        cl_kernel kernel = opencl->kernel[i / 2];
         const size_t group = opencl->group[i / 2];
         const size_t all = i % 2 == 0 ? group : (LARGE_GRID + group - 1) / group * group;
         error = set_arguments(kernel, &opencl->lane[0].block, &opencl->tables, &nothing);

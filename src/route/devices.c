@@ -121,7 +121,7 @@ dh_status dh_devices_choose(dh_comm *comm, const dh_backend_kind *kind, uint32_t
     if (status == DH_OK) {
         status = dh_comm_node_gather(comm, &visible, sizeof visible, memory);
     }
-    if (status == DH_OK) {
+    if (status == DH_OK && memory != NULL && taken != NULL) { /* agreed: nobody lacks memory */
         const uint32_t place = take_turns(memory, mine, limit, taken);
         if (place < VISIBLE_MAX) {
             out->kind = chosen;

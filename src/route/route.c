@@ -77,7 +77,7 @@ static void back(void *context, dh_slot *done, double seconds)
     /* A slot that somebody may still write to is out of use. Without memory for another one, this rank has
      * one less; the pipeline needs one at least. */
     if (slot->is_lost && dh_route_give_private_memory(route, done->number) != DH_OK) {
-        slot->state = DH_SLOT_AWAY;
+        slot->state = DH_SLOT_GONE;
     }
 }
 
@@ -184,11 +184,29 @@ static void learn_of_place(dh_route *route, const dh_route_slot *slot, double se
     dh_router_learn_way(&view->way_seconds, way);
 }
 
-static dh_status take_answer(dh_route *route, const dh_note *note)
+/* It came too late: the batch was computed here. Results from another node are let in all the same, because
+ * their sender waits until they are taken; into the memory that was given up. */
+static dh_status let_late_results_in(dh_route *route, int from, const dh_note *note)
+{
+    if (route->node_of[from] >= 0) {
+        return DH_OK;
+    }
+    route->unanswered--;
+    if (note->status != DH_BACKEND_OK) {
+        return DH_OK;
+    }
+    dh_mail_part part[DH_MAIL_PARTS_MAX];
+    uint8_t *memory = dh_route_slot_memory(route, dh_comm_node_rank(route->comm), note->slot);
+    const uint32_t count = dh_route_result_parts(&route->shape, memory, note->documents, part);
+    return dh_mail_receive_parts(route->mail, from, TAG_RESULT + (int)note->slot, part, count,
+                                 &route->slot[note->slot].back);
+}
+
+static dh_status take_answer(dh_route *route, int from, const dh_note *note)
 {
     dh_route_slot *slot = &route->slot[note->slot];
     if (slot->state != DH_SLOT_AWAY || slot->sequence != note->sequence) {
-        return DH_OK; /* it came too late: the batch was computed here */
+        return let_late_results_in(route, from, note);
     }
     dh_route_place *place = &route->place[slot->place];
     const double seconds_per_byte = 1e-12 * (double)note->picoseconds_per_byte;
@@ -228,7 +246,7 @@ static dh_status take_notes(dh_route *route)
         }
         memcpy(&note, bytes, sizeof note);
         DH_TRY(note.kind == DH_NOTE_TICKET ? dh_route_take_ticket(route, from, &note)
-                                           : take_answer(route, &note));
+                                           : take_answer(route, from, &note));
     }
 }
 
@@ -290,6 +308,7 @@ static void give_up_late(dh_route *route)
         dh_warning("rank %d does not answer for a batch: it is computed here",
                    route->place[slot->place].rank);
         route->figures.late++;
+        route->unanswered += route->place[slot->place].is_remote ? 1 : 0;
         slot->is_lost = true;
         come_home(slot, false);
     }
@@ -359,10 +378,11 @@ static dh_status settle(void *context, bool wait, dh_slot **out)
 
 /* ---- the end ----------------------------------------------------------------------------------------- */
 
-/* Results of batches that are still away are not wanted any more; but who has them writes into the slots. */
+/* Results of batches that are still away are not wanted any more; but who has them writes into the slots, or
+ * waits until they are taken. */
 static dh_status recall(dh_route *route)
 {
-    while (slot_in(route, DH_SLOT_AWAY) != NULL) {
+    while (slot_in(route, DH_SLOT_AWAY) != NULL || route->unanswered > 0) {
         DH_TRY(dh_route_poll(route));
         nap();
     }

@@ -28,18 +28,23 @@ static dh_place_board *board_for(const dh_route *route, const dh_guest *guest)
 
 /* ---- sizes on the way -------------------------------------------------------------------------------- */
 
+static void *at(uint8_t *memory, uint64_t offset)
+{
+    return memory + offset;
+}
+
 uint32_t dh_route_batch_parts(const dh_slot_shape *shape, uint8_t *memory, uint32_t documents,
                               uint64_t text_bytes, uint64_t tokens, uint64_t hits,
                               dh_mail_part part[DH_MAIL_PARTS_MAX])
 {
     const uint64_t offsets = (documents + (uint64_t)1) * sizeof(uint64_t);
-    part[0] = (dh_mail_part){memory, text_bytes};
-    part[1] = (dh_mail_part){memory + shape->text_offset, offsets};
-    part[2] = (dh_mail_part){memory + shape->token_offset, offsets};
-    part[3] = (dh_mail_part){memory + shape->hit_offset, offsets};
-    part[4] = (dh_mail_part){memory + shape->lexicon, documents * sizeof(uint16_t)};
-    part[5] = (dh_mail_part){memory + shape->token, tokens * sizeof(uint64_t)};
-    part[6] = (dh_mail_part){memory + shape->hit, hits * sizeof(dh_prefix_hit)};
+    part[0] = (dh_mail_part){at(memory, 0), text_bytes};
+    part[1] = (dh_mail_part){at(memory, shape->text_offset), offsets};
+    part[2] = (dh_mail_part){at(memory, shape->token_offset), offsets};
+    part[3] = (dh_mail_part){at(memory, shape->hit_offset), offsets};
+    part[4] = (dh_mail_part){at(memory, shape->lexicon), documents * sizeof(uint16_t)};
+    part[5] = (dh_mail_part){at(memory, shape->token), tokens * sizeof(uint64_t)};
+    part[6] = (dh_mail_part){at(memory, shape->hit), hits * sizeof(dh_prefix_hit)};
     return 7;
 }
 
@@ -48,7 +53,7 @@ uint32_t dh_route_result_parts(const dh_slot_shape *shape, uint8_t *memory, uint
 {
     uint32_t count = 0;
     for (uint32_t c = DH_ENGINE_COLUMNS; c < shape->column_count; c++) {
-        part[count++] = (dh_mail_part){memory + shape->column[c], documents * shape->row_size[c]};
+        part[count++] = (dh_mail_part){at(memory, shape->column[c]), documents * shape->row_size[c]};
     }
     return count;
 }
@@ -153,6 +158,7 @@ dh_status dh_route_guest_done(dh_route *route, dh_guest *guest)
         .kind = DH_NOTE_DONE,
         .slot = guest->slot,
         .sequence = guest->sequence,
+        .documents = guest->documents,
         .status = (uint32_t)guest->task.status,
         .flags = (atomic_load(&board->is_open) == 0 ? DH_NOTE_CLOSED : 0) |
                  (guest->task.is_touched ? DH_NOTE_TOUCHED : 0),

@@ -33,7 +33,13 @@ typedef struct dh_route_place {
         view; /* way_seconds is this rank's own; the rest comes from the board, or from the last answer */
 } dh_route_place;
 
-typedef enum dh_slot_state { DH_SLOT_FREE = 0, DH_SLOT_IN_USE, DH_SLOT_AWAY, DH_SLOT_HOME } dh_slot_state;
+typedef enum dh_slot_state {
+    DH_SLOT_FREE = 0,
+    DH_SLOT_IN_USE,
+    DH_SLOT_AWAY,
+    DH_SLOT_HOME,
+    DH_SLOT_GONE /* out of use, and there was no memory for another one */
+} dh_slot_state;
 
 typedef struct dh_route_slot {
     dh_slot slot;
@@ -76,7 +82,7 @@ typedef struct dh_note {
     uint16_t kind;
     uint16_t for_device; /* ticket */
     uint32_t slot, sequence;
-    uint32_t documents; /* ticket */
+    uint32_t documents;
     uint64_t text_bytes, tokens, hits;
     uint32_t status; /* done: dh_backend_status */
     uint32_t flags;  /* done: DH_NOTE_CLOSED, DH_NOTE_TOUCHED, or'ed */
@@ -108,7 +114,8 @@ struct dh_route {
     uint32_t device_count;
     uint32_t next_sequence;
     uint64_t batch_bytes;
-    double last_look; /* for batches that nobody answers for */
+    double last_look;    /* for batches that nobody answers for */
+    uint64_t unanswered; /* batches on other nodes that were given up on */
     dh_route_figures figures;
     bool is_quiet; /* the closed device was told of */
 };

@@ -7,6 +7,7 @@
 #include "route/devices.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,16 @@ static dh_status make_slots(dh_route *route)
     return DH_OK;
 }
 
+static void set_node_ranks(int *node_of, int ranks, const int *member, int members)
+{
+    for (int r = 0; r < ranks; r++) {
+        node_of[r] = -1;
+    }
+    for (int m = 0; m < members; m++) {
+        node_of[member[m]] = m;
+    }
+}
+
 /* Which ranks are on this node, and which ranks have devices. */
 static dh_status meet(dh_route *route, uint8_t *has_device)
 {
@@ -132,11 +143,8 @@ static dh_status meet(dh_route *route, uint8_t *has_device)
     if (status == DH_OK) {
         status = dh_comm_gather(route->comm, &own, sizeof own, has_device);
     }
-    for (int r = 0; status == DH_OK && r < ranks; r++) {
-        route->node_of[r] = -1;
-    }
-    for (int m = 0; status == DH_OK && m < members; m++) {
-        route->node_of[((const int *)member)[m]] = m;
+    if (status == DH_OK && node_of != NULL && member != NULL) { /* agreed: nobody lacks memory */
+        set_node_ranks(route->node_of, ranks, member, members);
     }
     free(member);
     return status;
@@ -159,11 +167,31 @@ static dh_status find_places(dh_route *route)
     return status;
 }
 
+/* PoCL's compiler takes over what a signal does, those by which a run is asked to leave too. */
+static const int kept_signal[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+enum { KEPT_SIGNALS = sizeof kept_signal / sizeof *kept_signal };
+
+static void keep_signals(struct sigaction kept[KEPT_SIGNALS])
+{
+    for (size_t i = 0; i < KEPT_SIGNALS; i++) {
+        (void)sigaction(kept_signal[i], NULL, &kept[i]);
+    }
+}
+
+static void restore_signals(const struct sigaction kept[KEPT_SIGNALS])
+{
+    for (size_t i = 0; i < KEPT_SIGNALS; i++) {
+        (void)sigaction(kept_signal[i], &kept[i], NULL);
+    }
+}
+
 static dh_status set_up(dh_route *route)
 {
     dh_route_options *options = &route->options;
     const bool alone = dh_comm_size(route->comm) == 1;
     dh_device_choice choice;
+    struct sigaction kept[KEPT_SIGNALS];
+    keep_signals(kept);
     if (options->policy == DH_ROUTE_SELF) {
         options->devices = 0; /* they would have nothing to do */
     }
@@ -176,6 +204,7 @@ static dh_status set_up(dh_route *route)
     }
     DH_TRY(dh_comm_agree(route->comm, make_board(route)));
     DH_TRY(dh_comm_agree(route->comm, take_device(route, &choice)));
+    restore_signals(kept);
     DH_TRY(dh_comm_agree(route->comm, make_slots(route)));
     if (route->worker != NULL) {
         atomic_store(&route->board->device.is_open, 1);

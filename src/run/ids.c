@@ -89,19 +89,6 @@ static dh_status collect_hashes(void *context, dh_ids *ids, const dh_row_block *
     return DH_OK;
 }
 
-static int compare_hashes(const void *a, const void *b)
-{
-    const id_hash *left = a;
-    const id_hash *right = b;
-    if (left->low != right->low) {
-        return left->low < right->low ? -1 : 1;
-    }
-    if (left->high != right->high) {
-        return left->high < right->high ? -1 : 1;
-    }
-    return left->row < right->row ? -1 : left->row > right->row;
-}
-
 /* Sends records to ranks: owner(record) says where. Records are reordered. */
 typedef uint32_t owner_of(const dh_ids *ids, const void *record);
 
@@ -150,18 +137,41 @@ static uint32_t owner_of_row(const dh_ids *ids, const void *record)
     return dh_share_owner(&ids->share, *(const uint64_t *)record / DH_BLOCK_ROWS);
 }
 
-/* Among the hashes of one owner, the rows that are not the first with their id. */
-static dh_status find_repeated(id_hash *hash, size_t count, dh_buffer *rows)
+static inline bool is_same(const id_hash *a, const id_hash *b)
 {
-    if (count > 0) {
-        qsort(hash, count, sizeof *hash, compare_hashes);
+    return a->low == b->low && a->high == b->high;
+}
+
+/* Among the hashes of one owner, the rows that are not the first with their id. */
+static dh_status find_repeated(const id_hash *hash, size_t count, dh_buffer *rows)
+{
+    size_t slots = 2; /* a power of two, at least half of them empty */
+    while (slots < 2 * count) {
+        slots *= 2;
     }
-    for (size_t i = 1; i < count; i++) {
-        if (hash[i].low == hash[i - 1].low && hash[i].high == hash[i - 1].high) {
-            DH_TRY(dh_buffer_append(rows, &hash[i].row, sizeof hash[i].row));
+    void *memory = NULL;
+    DH_TRY(dh_allocate(slots, sizeof(uint32_t), "the table of ids", &memory));
+    uint32_t *first = memory; /* the number + 1 of the first row with an id; 0: an empty slot */
+    dh_status status = count < UINT32_MAX ? DH_OK : dh_error(DH_INTERNAL, "%zu ids in one slice", count);
+    for (size_t i = 0; i < count && status == DH_OK; i++) {
+        /* Other bits than those that choose the slice and the owner. */
+        size_t at = (size_t)(hash[i].low >> 24) & (slots - 1);
+        while (first[at] != 0 && !is_same(&hash[first[at] - 1], &hash[i])) {
+            at = (at + 1) & (slots - 1);
         }
+        uint64_t repeated = hash[i].row;
+        if (first[at] != 0 && hash[first[at] - 1].row < repeated) {
+            status = dh_buffer_append(rows, &repeated, sizeof repeated);
+            continue;
+        }
+        if (first[at] != 0) {
+            repeated = hash[first[at] - 1].row;
+            status = dh_buffer_append(rows, &repeated, sizeof repeated);
+        }
+        first[at] = (uint32_t)i + 1;
     }
-    return DH_OK;
+    free(memory);
+    return status;
 }
 
 static dh_status resolve_slice(dh_comm *comm, dh_ids *ids, dh_row_reader *reader, uint64_t rows,

@@ -228,6 +228,9 @@ static dh_status need_slot(dh_pipeline *pipeline)
         pipeline->slot = &pipeline->own;
     }
     while (pipeline->slot == NULL && (pipeline->slot = dispatcher->take(dispatcher->context)) == NULL) {
+        if (pipeline->away == 0) {
+            return dh_error(DH_NO_MEMORY, "no memory for a batch is left");
+        }
         DH_TRY(collect(pipeline, true));
     }
     dh_slot_reset(pipeline->slot, pipeline->settings->token_limit);
