@@ -317,6 +317,9 @@ static dh_backend_status cuda_load(dh_device *device, const void *bytes, uint64_
         cuda->tables = (unsigned char *)memory;
         status = checked(cuda, "cudaMemcpy", cudaMemcpy(memory, bytes, (size_t)size, cudaMemcpyHostToDevice));
     }
+    if (status == DH_BACKEND_OK) { /* the lanes do not wait for the default stream */
+        status = checked(cuda, "cudaDeviceSynchronize", cudaDeviceSynchronize());
+    }
     return status;
 }
 

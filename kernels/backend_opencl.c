@@ -490,6 +490,13 @@ static cl_int warm_up(opencl_device *opencl)
     return error;
 }
 
+static void release_blocks(opencl_device *opencl)
+{
+    for (uint32_t l = 0; l < opencl->base.base.lane_count; l++) {
+        release_block(&opencl->lane[l].block);
+    }
+}
+
 static dh_backend_status driver_allocate(dh_device *device, uint64_t lane_bytes)
 {
     opencl_device *opencl = opencl_of(device);
@@ -502,12 +509,17 @@ static dh_backend_status driver_allocate(dh_device *device, uint64_t lane_bytes)
         }
     }
     if (error != CL_SUCCESS) {
-        for (uint32_t l = 0; l < device->base.lane_count; l++) {
-            release_block(&opencl->lane[l].block);
-        }
+        release_blocks(opencl);
     }
     const dh_backend_status status = checked_memory(opencl, "clCreateBuffer", error);
-    return status == DH_BACKEND_OK ? checked(opencl, "clEnqueueNDRangeKernel", warm_up(opencl)) : status;
+    if (status != DH_BACKEND_OK) {
+        return status;
+    }
+    error = warm_up(opencl);
+    if (error != CL_SUCCESS) {
+        release_blocks(opencl);
+    }
+    return checked_memory(opencl, "clEnqueueNDRangeKernel", error);
 }
 
 static dh_backend_status driver_load(dh_device *device, const void *bytes, uint64_t size)

@@ -381,8 +381,10 @@ static dh_backend_status queue(dh_lane *lane, pieces *all, const dh_device_argum
     if (status == DH_BACKEND_OK) {
         status = copy_out(lane, all);
     }
-    if (status == DH_BACKEND_OK) {
-        status = driver->flush(lane);
+    /* What was queued before something failed is on its way, too: poll has to see its end. */
+    const dh_backend_status flushed = driver->flush(lane);
+    if (status == DH_BACKEND_OK || flushed == DH_BACKEND_LOST) {
+        status = flushed;
     }
     device->is_lost = device->is_lost || status == DH_BACKEND_LOST;
     return status;

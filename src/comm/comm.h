@@ -98,9 +98,10 @@ typedef void dh_shared_then(void *data, size_t count);
 dh_status dh_shared_gather(dh_comm *comm, const void *records, size_t count, size_t record_size,
                            dh_shared_then *then, dh_shared **out);
 
-/* COLLECTIVE. Memory of this size that the ranks of each node share and may write to; zeros. *out is NULL
- * where a node has no room for it. */
-dh_status dh_shared_memory(dh_comm *comm, size_t size, dh_shared **out);
+/* COLLECTIVE. Memory of this size that the ranks of each node share and may write to, from the beginning of a
+ * page on; its content is undefined. About `used` bytes of it are going to be touched. *out is NULL on all
+ * nodes where one has no room. */
+dh_status dh_shared_memory(dh_comm *comm, size_t size, size_t used, dh_shared **out);
 void *dh_shared_place(const dh_shared *shared); /* of dh_shared_memory */
 
 const void *dh_shared_data(const dh_shared *shared);

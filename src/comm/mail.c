@@ -90,7 +90,8 @@ dh_status dh_mail_send(dh_mail *mail, int rank, const void *bytes, size_t size)
         mail->unused = note->next;
     } else {
         void *memory = NULL;
-        DH_TRY(dh_allocate(1, sizeof(sent_note), "a message", &memory));
+        DH_TRY(
+            dh_comm_allocate(1, sizeof(sent_note), "a message", &memory)); /* who is to get it would wait */
         note = memory;
     }
     memset(note->bytes, 0, sizeof note->bytes);
@@ -139,7 +140,7 @@ static dh_status start_transfer(dh_mail *mail, bool sends, int rank, int tag, co
 {
     void *memory = NULL;
     MPI_Datatype type = MPI_DATATYPE_NULL;
-    DH_TRY(dh_allocate(1, sizeof(dh_transfer), "a message", &memory));
+    DH_TRY(dh_comm_allocate(1, sizeof(dh_transfer), "a message", &memory));
     dh_transfer *transfer = memory;
     dh_status status = type_of_parts(part, count, &type);
     if (status == DH_OK && sends) {

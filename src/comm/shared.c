@@ -128,19 +128,29 @@ dh_status dh_shared_gather(dh_comm *comm, const void *records, size_t count, siz
 
 /* Pages of shared memory that do not exist kill who touches them: there must be room for all of them, and as
  * much again for others. */
-static bool has_room(size_t size)
+static bool has_room(size_t used)
 {
     struct statvfs facts;
     return statvfs("/dev/shm", &facts) != 0 ||
-           (uint64_t)facts.f_bavail * facts.f_frsize >= 2 * (uint64_t)size;
+           (uint64_t)facts.f_bavail * facts.f_frsize >= 2 * (uint64_t)used;
 }
 
-dh_status dh_shared_memory(dh_comm *comm, size_t size, dh_shared **out)
+dh_status dh_shared_memory(dh_comm *comm, size_t size, size_t used, dh_shared **out)
 {
-    uint64_t missing = has_room(size) ? 0 : 1;
+    enum { PAGE = 4096 };
+    uint64_t missing = has_room(used) ? 0 : 1;
     DH_TRY(dh_comm_max(comm, &missing, 1)); /* all nodes or none: what they do with it is the same */
     *out = NULL;
-    return missing == 0 ? create(comm, size, out) : DH_OK;
+    if (missing > 0) {
+        return DH_OK;
+    }
+    dh_shared *shared = NULL;
+    DH_TRY(create(comm, size + PAGE, &shared));
+    /* The library puts something of its own in front, the same on all ranks of the node. */
+    shared->data = (char *)shared->data + (PAGE - (uintptr_t)shared->data % PAGE) % PAGE;
+    shared->size = size;
+    *out = shared;
+    return DH_OK;
 }
 
 void *dh_shared_place(const dh_shared *shared)

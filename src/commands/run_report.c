@@ -113,7 +113,7 @@ static dh_status append_batches(const rank_figures *figures, dh_buffer *out)
                             figures->batches_redone, route->late, route->for_ranks, route->for_ranks_bytes);
 }
 
-/* A device that failed is worth a line at the end, too: the run took longer than it had to. */
+/* What failed is worth a line at the end, too: the run took longer than it had to. */
 static void say_device(int rank, const rank_figures *figures)
 {
     const dh_worker_figures *device = &figures->route.device;
@@ -121,6 +121,11 @@ static void say_device(int rank, const rank_figures *figures)
         dh_say("  the device of rank %d on %s (%s) was closed behind %" PRIu64
                " batches, and its work was done elsewhere: %s",
                rank, figures->host, figures->device, device->batches, device->reason);
+    }
+    if (figures->route.late > 0) {
+        dh_say("  %" PRIu64
+               " batches of rank %d were computed by itself, because who had them did not answer",
+               figures->route.late, rank);
     }
 }
 

@@ -12,7 +12,8 @@
 enum {
     WINDOW_SIZE = 1 << 20, /* of the buffer; grows for longer records, up to record_max */
     /* What a damaged gzip file gives may depend on the sizes of the reads (stream.h). So a compressed source
-       is always read in these steps, whatever the ranges are. */
+       is always read in these steps, whatever the ranges are. A plain one in no larger ones, so that what was
+       read is still in the second-level cache when its records are taken. */
     READ_STEP = 256 << 10,
     READ_BEHIND = 64 << 10, /* of a plain source, behind the range: the rest of its last record */
     BINARY_PROBE = 8 << 10, /* a text file with a NUL byte in its first bytes is none */
@@ -314,10 +315,9 @@ static size_t read_size(const dh_record_reader *reader)
     if (!is_plain(reader)) {
         return READ_STEP;
     }
-    const size_t room = reader->capacity - reader->filled;
     const uint64_t place = place_of(reader);
     const uint64_t wanted = (place < reader->end ? reader->end - place : 0) + READ_BEHIND;
-    return reader->end == UINT64_MAX || wanted > room ? room : (size_t)wanted;
+    return reader->end == UINT64_MAX || wanted > READ_STEP ? READ_STEP : (size_t)wanted;
 }
 
 /* Reads more bytes into the window. DH_END when the stream has no more. */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { VISIBLE_MAX = 16, ID_SIZE = sizeof(((dh_device_facts *)0)->id) };
+enum { VISIBLE_MAX = 64, ID_SIZE = sizeof(((dh_device_facts *)0)->id) };
 
 /* What a rank sees. */
 typedef struct visible_devices {

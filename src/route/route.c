@@ -13,6 +13,7 @@
 enum { TAG_BATCH = 0, TAG_RESULT = DH_ROUTE_SLOTS, NAP_NANOSECONDS = 50000 };
 
 static const double look_every = 0.05; /* seconds, for batches that nobody answers for */
+static const double leave_seconds = 1; /* that a device may take to finish when the run is left */
 
 uint8_t *dh_route_slot_memory(const dh_route *route, int node_rank, uint32_t slot)
 {
@@ -28,20 +29,29 @@ static void nap(void)
 
 /* ---- slots ------------------------------------------------------------------------------------------- */
 
-dh_status dh_route_give_private_memory(dh_route *route, uint32_t number)
+static uint32_t count_slots(const dh_route *route, dh_slot_state state)
 {
-    void *memory = NULL;
-    DH_TRY(dh_allocate(route->shape.size, 1, "a batch", &memory));
-    route->slot[number] = (dh_route_slot){
-        .slot = {.shape = &route->shape, .memory = memory, .number = number}, .is_private = true};
-    return DH_OK;
+    uint32_t count = 0;
+    for (uint32_t s = 0; s < route->slot_count; s++) {
+        count += route->slot[s].state == state;
+    }
+    return count;
+}
+
+/* How many slots may still be filled. */
+static uint32_t free_slots(const dh_route *route)
+{
+    const uint32_t unused = count_slots(route, DH_SLOT_FREE);
+    const uint32_t used = route->slot_count - unused - count_slots(route, DH_SLOT_LOST);
+    const uint32_t most = used < DH_ROUTE_ACTIVE ? DH_ROUTE_ACTIVE - used : 0;
+    return unused < most ? unused : most;
 }
 
 static dh_slot *take(void *context)
 {
     dh_route *route = context;
     dh_route_slot *best = NULL;
-    for (uint32_t s = 0; s < route->slot_count; s++) {
+    for (uint32_t s = 0; s < route->slot_count && free_slots(route) > 0; s++) {
         dh_route_slot *slot = &route->slot[s];
         /* The one that was used last is still in the cache. */
         if (slot->state == DH_SLOT_FREE && (best == NULL || slot->freed_at > best->freed_at)) {
@@ -56,13 +66,9 @@ static dh_slot *take(void *context)
     return &best->slot;
 }
 
-static uint32_t free_slots(const dh_route *route)
+static bool is_at_rest(const dh_route_slot *slot)
 {
-    uint32_t count = 0;
-    for (uint32_t s = 0; s < route->slot_count; s++) {
-        count += route->slot[s].state == DH_SLOT_FREE;
-    }
-    return count;
+    return !slot->waits && !slot->is_touched && slot->out == NULL && slot->back == NULL;
 }
 
 static void back(void *context, dh_slot *done, double seconds)
@@ -72,13 +78,8 @@ static void back(void *context, dh_slot *done, double seconds)
     if (seconds > 0) {
         dh_route_learn_own(route, seconds, slot->bytes);
     }
-    slot->state = DH_SLOT_FREE;
+    slot->state = is_at_rest(slot) ? DH_SLOT_FREE : DH_SLOT_LOST;
     slot->freed_at = dh_seconds();
-    /* A slot that somebody may still write to is out of use. Without memory for another one, this rank has
-     * one less; the pipeline needs one at least. */
-    if (slot->is_lost && dh_route_give_private_memory(route, done->number) != DH_OK) {
-        slot->state = DH_SLOT_GONE;
-    }
 }
 
 static uint64_t batch_bytes(void *context)
@@ -128,6 +129,7 @@ static dh_status send(dh_route *route, dh_route_slot *slot, uint32_t number)
     slot->place = number;
     slot->sequence = ++route->next_sequence;
     slot->sent_at = dh_seconds();
+    slot->waits = true;
     slot->queued_at = route->view[number].queued_bytes;
     *(place->is_device ? &route->figures.to_devices : &route->figures.to_ranks) += 1;
     if (place->board != NULL) {
@@ -150,8 +152,7 @@ static dh_status give(void *context, dh_slot *batch, bool waits, bool *away)
     slot->bytes = batch->text_size;
     dh_router_learn(&route->router.fill_seconds, now - slot->taken_at);
     *away = false;
-    if (route->place_count == 0 || slot->is_private != (route->window == NULL) ||
-        !dh_slot_is_movable(batch)) {
+    if (route->place_count == 0 || !dh_slot_is_movable(batch)) {
         return DH_OK;
     }
     dh_route_look(route);
@@ -169,68 +170,53 @@ static dh_status give(void *context, dh_slot *batch, bool waits, bool *away)
 
 /* ---- coming home ------------------------------------------------------------------------------------- */
 
-static void come_home(dh_route_slot *slot, bool is_done)
-{
-    slot->state = DH_SLOT_HOME;
-    slot->slot.is_done = is_done;
-}
-
 /* What is known of the place from this answer. */
-static void learn_of_place(dh_route *route, const dh_route_slot *slot, double seconds_per_byte)
+static void learn_of_place(const dh_route_slot *slot, dh_route_place *place, double seconds_per_byte)
 {
-    dh_place_view *view = &route->place[slot->place].view;
-    const double away = dh_seconds() - slot->sent_at;
-    const double way = away - (slot->queued_at + (double)slot->bytes) * seconds_per_byte;
-    dh_router_learn_way(&view->way_seconds, way);
+    const double now = dh_seconds();
+    const double way = now - slot->sent_at - (slot->queued_at + (double)slot->bytes) * seconds_per_byte;
+    dh_router_learn_way(&place->view.way_seconds, way);
+    place->way_at = now;
 }
 
-/* It came too late: the batch was computed here. Results from another node are let in all the same, because
- * their sender waits until they are taken; into the memory that was given up. */
-static dh_status let_late_results_in(dh_route *route, int from, const dh_note *note)
+/* Whoever had the slot's batch is done with it. The slot comes home, or is free, when nothing of it is on its
+ * way any more (tend_slots). */
+static void end_waiting(dh_route *route, dh_route_slot *slot, bool is_ok, bool is_touched)
 {
-    if (route->node_of[from] >= 0) {
-        return DH_OK;
-    }
-    route->unanswered--;
-    if (note->status != DH_BACKEND_OK) {
-        return DH_OK;
-    }
-    dh_mail_part part[DH_MAIL_PARTS_MAX];
-    uint8_t *memory = dh_route_slot_memory(route, dh_comm_node_rank(route->comm), note->slot);
-    const uint32_t count = dh_route_result_parts(&route->shape, memory, note->documents, part);
-    return dh_mail_receive_parts(route->mail, from, TAG_RESULT + (int)note->slot, part, count,
-                                 &route->slot[note->slot].back);
+    slot->waits = false;
+    slot->answer_is_ok = is_ok;
+    slot->is_touched = is_touched;
+    route->place[slot->place].is_silent = false;
 }
 
-static dh_status take_answer(dh_route *route, int from, const dh_note *note)
+static dh_status take_answer(dh_route *route, const dh_note *note)
 {
     dh_route_slot *slot = &route->slot[note->slot];
-    if (slot->state != DH_SLOT_AWAY || slot->sequence != note->sequence) {
-        return let_late_results_in(route, from, note);
+    if (!slot->waits || slot->sequence != note->sequence) {
+        return dh_error(DH_INTERNAL, "an answer came for a batch that is not away");
     }
     dh_route_place *place = &route->place[slot->place];
     const double seconds_per_byte = 1e-12 * (double)note->picoseconds_per_byte;
-    learn_of_place(route, slot, seconds_per_byte);
-    if (place->is_remote) {
-        place->view.is_open = place->view.is_open && (note->flags & DH_NOTE_CLOSED) == 0;
-        place->view.seconds_per_byte = seconds_per_byte;
-        place->view.queued_bytes = (double)note->queued_bytes;
-        place->view.measured_at = dh_seconds();
+    const bool is_ok = note->status == DH_BACKEND_OK;
+    if (slot->state == DH_SLOT_AWAY) { /* else it is too late to tell anything of the way */
+        learn_of_place(slot, place, seconds_per_byte);
     }
-    slot->is_lost = !place->is_remote && (note->flags & DH_NOTE_TOUCHED) != 0;
-    if (place->is_remote && note->status == DH_BACKEND_OK) {
-        dh_mail_part part[DH_MAIL_PARTS_MAX];
-        const uint32_t count =
-            dh_route_result_parts(&route->shape, slot->slot.memory, slot->slot.documents, part);
-        DH_TRY(dh_mail_receive_parts(route->mail, place->rank, TAG_RESULT + (int)note->slot, part, count,
-                                     &slot->back));
-    }
+    end_waiting(route, slot, is_ok, !place->is_remote && (note->flags & DH_NOTE_TOUCHED) != 0);
     if (!place->is_remote) {
-        come_home(slot, note->status == DH_BACKEND_OK);
+        return DH_OK;
     }
-    slot->has_answer = place->is_remote;
-    slot->answer_is_ok = note->status == DH_BACKEND_OK;
-    return DH_OK;
+    place->view.is_open = place->view.is_open && (note->flags & DH_NOTE_CLOSED) == 0;
+    place->view.seconds_per_byte = seconds_per_byte;
+    place->view.queued_bytes = (double)note->queued_bytes;
+    place->view.measured_at = dh_seconds();
+    if (!is_ok) {
+        return DH_OK;
+    }
+    /* Their sender waits until they are taken, also when it is too late for them. */
+    dh_mail_part part[DH_MAIL_PARTS_MAX];
+    const uint32_t count = dh_route_result_parts(&route->shape, slot->slot.memory, note->documents, part);
+    return dh_mail_receive_parts(route->mail, place->rank, TAG_RESULT + (int)note->slot, part, count,
+                                 &slot->back);
 }
 
 static dh_status take_notes(dh_route *route)
@@ -246,7 +232,7 @@ static dh_status take_notes(dh_route *route)
         }
         memcpy(&note, bytes, sizeof note);
         DH_TRY(note.kind == DH_NOTE_TICKET ? dh_route_take_ticket(route, from, &note)
-                                           : take_answer(route, from, &note));
+                                           : take_answer(route, &note));
     }
 }
 
@@ -261,15 +247,14 @@ static dh_status take_device_tasks(dh_route *route)
         }
         dh_route_slot *slot = (dh_route_slot *)(void *)((char *)task - offsetof(dh_route_slot, task));
         (void)atomic_fetch_sub(&route->board->device.queued_bytes, slot->bytes);
-        learn_of_place(route, slot, route->figures.device.seconds_per_byte);
-        slot->is_lost = task->is_touched;
-        come_home(slot, task->status == DH_BACKEND_OK);
+        learn_of_place(slot, &route->place[slot->place], route->figures.device.seconds_per_byte);
+        end_waiting(route, slot, task->status == DH_BACKEND_OK, task->is_touched);
     }
     return DH_OK;
 }
 
-/* Batches to and from other nodes. A sent batch whose answer is there may still be on its way out. */
-static dh_status tend_transfers(dh_route *route)
+/* What is on its way from and to other nodes; slots that nothing is on its way from or to any more. */
+static dh_status tend_slots(dh_route *route)
 {
     for (uint32_t s = 0; s < route->slot_count; s++) {
         dh_route_slot *slot = &route->slot[s];
@@ -280,12 +265,27 @@ static dh_status tend_transfers(dh_route *route)
         if (slot->back != NULL) {
             DH_TRY(dh_transfer_is_done(&slot->back, &done));
         }
-        if (slot->has_answer && slot->out == NULL && slot->back == NULL) {
-            slot->has_answer = false;
-            come_home(slot, slot->answer_is_ok);
+        const bool is_over = !slot->waits && slot->out == NULL && slot->back == NULL;
+        if (slot->state == DH_SLOT_AWAY && is_over) {
+            slot->slot.is_done = slot->answer_is_ok;
+            slot->state = DH_SLOT_HOME;
+        } else if (slot->state == DH_SLOT_LOST && is_at_rest(slot)) {
+            slot->state = DH_SLOT_FREE;
         }
     }
     return DH_OK;
+}
+
+static void give_up(dh_route *route, dh_route_slot *slot)
+{
+    dh_route_place *place = &route->place[slot->place];
+    if (!place->is_silent) {
+        dh_warning("rank %d does not answer: what it has is computed here", place->rank);
+    }
+    place->is_silent = true;
+    route->figures.late++;
+    slot->slot.is_done = false;
+    slot->state = DH_SLOT_HOME;
 }
 
 /* Nobody answers for a batch: its rank computes it, and leaves the slot to whoever may still write to it. The
@@ -293,24 +293,22 @@ static dh_status tend_transfers(dh_route *route)
 static void give_up_late(dh_route *route)
 {
     const double now = dh_seconds();
-    if (now - route->last_look < look_every) {
+    const double gap = now - route->last_look;
+    if (gap < look_every) {
         return;
     }
     route->last_look = now;
     for (uint32_t s = 0; s < route->slot_count; s++) {
         dh_route_slot *slot = &route->slot[s];
-        const bool is_own =
-            slot->state == DH_SLOT_AWAY && route->place[slot->place].rank == dh_comm_rank(route->comm);
-        if (slot->state != DH_SLOT_AWAY || is_own ||
-            now - slot->sent_at < 1.5 * route->options.device_timeout) {
+        if (slot->state != DH_SLOT_AWAY || !slot->waits ||
+            route->place[slot->place].rank == dh_comm_rank(route->comm)) {
             continue;
         }
-        dh_warning("rank %d does not answer for a batch: it is computed here",
-                   route->place[slot->place].rank);
-        route->figures.late++;
-        route->unanswered += route->place[slot->place].is_remote ? 1 : 0;
-        slot->is_lost = true;
-        come_home(slot, false);
+        if (gap > route->options.device_timeout / 2) {
+            slot->sent_at += gap; /* this rank did not look, or did not run at all: the answer may be there */
+        } else if (now - slot->sent_at > 1.5 * route->options.device_timeout) {
+            give_up(route, slot);
+        }
     }
 }
 
@@ -335,11 +333,8 @@ dh_status dh_route_poll(void *context)
         tell_of_closed_device(route);
     }
     DH_TRY(dh_route_tend_guests(route));
-    if (route->mail != NULL) {
-        DH_TRY(tend_transfers(route));
-    }
     give_up_late(route);
-    return DH_OK;
+    return tend_slots(route);
 }
 
 static dh_status ask_poll(const dh_route *route)
@@ -378,12 +373,41 @@ static dh_status settle(void *context, bool wait, dh_slot **out)
 
 /* ---- the end ----------------------------------------------------------------------------------------- */
 
+/* When the run is left, a device that does not finish may not hold it up. left_at: when the run was found to
+ * be left; 0: it is not. */
+static void leave_device(dh_route *route, double *left_at)
+{
+    const double now = dh_seconds();
+    if (*left_at == 0 && ask_poll(route) != DH_OK) {
+        *left_at = now;
+        atomic_store(&route->board->processor.is_open, 0); /* no new work for this rank */
+    }
+    if (route->worker != NULL && *left_at > 0 && now - *left_at > leave_seconds) {
+        dh_worker_abandon(route->worker, "it was still at work when the run was left");
+    }
+}
+
+/* Does anybody have a batch of this rank, whose results are to be let in? A rank of the node that does not
+ * answer is not waited for: it writes into memory that stays as long as it does. */
+static bool is_owed(const dh_route *route)
+{
+    for (uint32_t s = 0; s < route->slot_count; s++) {
+        const dh_route_slot *slot = &route->slot[s];
+        const bool is_remote = slot->waits && route->place[slot->place].is_remote;
+        if (slot->state == DH_SLOT_AWAY || is_remote || slot->out != NULL || slot->back != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Results of batches that are still away are not wanted any more; but who has them writes into the slots, or
  * waits until they are taken. */
-static dh_status recall(dh_route *route)
+static dh_status recall(dh_route *route, double *left_at)
 {
-    while (slot_in(route, DH_SLOT_AWAY) != NULL || route->unanswered > 0) {
+    while (is_owed(route)) {
         DH_TRY(dh_route_poll(route));
+        leave_device(route, left_at);
         nap();
     }
     return DH_OK;
@@ -391,31 +415,26 @@ static dh_status recall(dh_route *route)
 
 dh_status dh_route_serve(dh_route *route, bool willing)
 {
-    bool all = route->mail == NULL;
-    dh_status status = recall(route);
-    if (all) {
+    double left_at = 0;
+    dh_status status = recall(route, &left_at);
+    if (route->mail == NULL) {
         return status;
     }
     if (status == DH_OK && willing && route->options.policy == DH_ROUTE_AUTO) {
         atomic_store(&route->board->processor.is_open, 1);
     }
     DH_TRY(dh_mail_say_finished(route->mail));
-    while (!all) {
+    bool all = false;
+    while (!all || route->guests != NULL) { /* guests: results may be on their way to other nodes */
         const dh_status polled = dh_route_poll(route);
         status = status != DH_OK ? status : polled;
-        const dh_status asked = ask_poll(route);
-        if (asked != DH_OK || status != DH_OK) {
-            atomic_store(&route->board->processor.is_open, 0);
-        }
+        leave_device(route, &left_at);
         DH_TRY(dh_mail_all_finished(route->mail, &all));
         if (!all && route->guests == NULL) {
             nap();
         }
     }
     atomic_store(&route->board->processor.is_open, 0);
-    while (route->guests != NULL) { /* results on their way to other nodes */
-        DH_TRY(dh_route_poll(route));
-    }
     return status;
 }
 

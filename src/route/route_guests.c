@@ -125,10 +125,12 @@ static dh_status fetch_batch(dh_route *route, dh_guest *guest)
 dh_status dh_route_take_ticket(dh_route *route, int from, const dh_note *note)
 {
     void *memory = NULL;
-    DH_TRY(dh_allocate(1, sizeof(dh_guest), "a batch of another rank", &memory));
+    const dh_status status = dh_allocate(1, sizeof(dh_guest), "a batch of another rank", &memory);
+    if (status != DH_OK) {
+        dh_comm_abort(status); /* its sender would wait for ever */
+    }
     dh_guest *guest = memory;
-    *guest = (dh_guest){.next = route->guests,
-                        .from = from,
+    *guest = (dh_guest){.from = from,
                         .slot = note->slot,
                         .sequence = note->sequence,
                         .documents = note->documents,
@@ -137,7 +139,11 @@ dh_status dh_route_take_ticket(dh_route *route, int from, const dh_note *note)
                         .hits = note->hits,
                         .place = -1,
                         .for_device = note->for_device != 0};
-    route->guests = guest;
+    dh_guest **last = &route->guests;
+    while (*last != NULL) {
+        last = &(*last)->next;
+    }
+    *last = guest; /* first come, first served */
     if (!is_remote(route, guest)) {
         return start_guest(route, guest);
     }

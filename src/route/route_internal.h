@@ -8,7 +8,9 @@
 #include <stdatomic.h>
 
 enum {
-    DH_ROUTE_SLOTS = 4, /* of a rank: one is filled while three are away */
+    DH_ROUTE_ACTIVE = 4, /* slots of a rank that are used at a time: one is filled while three are away */
+    DH_ROUTE_SLOTS =
+        8, /* with those that stand in for slots that were given up; untouched they cost nothing */
     DH_ROUTE_GUESTS = 8 /* slots for batches from other nodes, where there are several */
 };
 
@@ -28,6 +30,8 @@ typedef struct dh_rank_board {
 typedef struct dh_route_place {
     int rank;
     bool is_device, is_remote;
+    bool is_silent;        /* it did not answer for a batch; nothing is sent there until it does */
+    double way_at;         /* when the way was measured */
     dh_place_board *board; /* of the node's; NULL: remote */
     dh_place_view
         view; /* way_seconds is this rank's own; the rest comes from the board, or from the last answer */
@@ -38,22 +42,21 @@ typedef enum dh_slot_state {
     DH_SLOT_IN_USE,
     DH_SLOT_AWAY,
     DH_SLOT_HOME,
-    DH_SLOT_GONE /* out of use, and there was no memory for another one */
+    DH_SLOT_LOST /* somebody may still write into it: free again when that is over */
 } dh_slot_state;
 
 typedef struct dh_route_slot {
     dh_slot slot;
     dh_slot_state state;
-    bool is_private; /* memory that no other rank sees */
-    bool is_lost;    /* somebody may still write into it: it is not used again */
+    bool is_touched; /* a device that failed may write into it at any time */
     uint32_t place;
     uint64_t bytes;
     double taken_at, sent_at, queued_at; /* queued_at: bytes that waited at the place when it was sent */
     double freed_at;
-    uint32_t sequence;             /* of the batch: answers to earlier ones are told from it */
-    dh_task task;                  /* for the rank's own device */
-    dh_transfer *out, *back;       /* to and from another node */
-    bool has_answer, answer_is_ok; /* of another node */
+    uint32_t sequence;        /* of the batch: answers to earlier ones are told from it */
+    dh_task task;             /* for the rank's own device */
+    dh_transfer *out, *back;  /* to and from another node */
+    bool waits, answer_is_ok; /* for whoever has it; what he said */
 } dh_route_slot;
 
 /* A batch of another rank that is computed here. */
@@ -109,13 +112,13 @@ struct dh_route {
     dh_place_view *view; /* of all places, as they are now */
     uint32_t place_count;
     dh_rank_board *board; /* this rank's; NULL without a window */
-    dh_guest *guests;
+    dh_guest *guests;     /* in the order in which they came */
     dh_worker *worker;
+    dh_memory_range *pinned; /* by the device */
     uint32_t device_count;
     uint32_t next_sequence;
     uint64_t batch_bytes;
-    double last_look;    /* for batches that nobody answers for */
-    uint64_t unanswered; /* batches on other nodes that were given up on */
+    double last_look; /* for batches that nobody answers for */
     dh_route_figures figures;
     bool is_quiet; /* the closed device was told of */
 };
@@ -145,7 +148,6 @@ uint32_t dh_route_result_parts(const dh_slot_shape *shape, uint8_t *memory, uint
 
 /* ---- route.c ---- */
 
-dh_status dh_route_give_private_memory(dh_route *route, uint32_t number);
 void dh_route_set_dispatcher(dh_route *route);
 uint8_t *dh_route_slot_memory(const dh_route *route, int node_rank, uint32_t slot);
 

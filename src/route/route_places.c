@@ -35,11 +35,21 @@ static void look_at_board(dh_route_place *place)
 
 void dh_route_look(dh_route *route)
 {
+    const double now = dh_seconds();
     for (uint32_t p = 0; p < route->place_count; p++) {
-        if (route->place[p].board != NULL) {
-            look_at_board(&route->place[p]);
+        dh_route_place *place = &route->place[p];
+        dh_place_view *view = &route->view[p];
+        if (place->board != NULL) {
+            look_at_board(place);
         }
-        route->view[p] = route->place[p].view;
+        *view = place->view;
+        view->is_open = view->is_open && !place->is_silent;
+        /* What was bad once may be good by now, and only a batch can tell. */
+        view->way_seconds /= 1 + (now - place->way_at);
+        if (place->is_remote && view->seconds_per_byte > 0) {
+            const double done = (now - view->measured_at) / view->seconds_per_byte;
+            view->queued_bytes = view->queued_bytes > done ? view->queued_bytes - done : 0;
+        }
     }
 }
 

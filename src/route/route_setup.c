@@ -14,22 +14,82 @@
 
 enum { PAGE = 4096 };
 
+/* ---- what ranks must have in common ------------------------------------------------------------------ */
+
+/* Ranks that were started with different options would take each other's slots for something else. */
+static dh_status check_alike(dh_route *route)
+{
+    uint64_t kind = 0;
+    while (dh_backend_kinds[kind] != NULL && dh_backend_kinds[kind] != route->options.kind) {
+        kind++;
+    }
+    const struct {
+        const char *option;
+        uint64_t value;
+    } fact[] = {
+        {"batch-size", route->shape.text_room},
+        {"jobs", route->shape.size},
+        {"backend", kind},
+        {"devices", route->options.devices},
+        {"route", route->options.policy},
+        {"device-timeout", (uint64_t)route->options.device_timeout},
+    };
+    enum { FACTS = sizeof fact / sizeof *fact };
+    uint64_t most[2 * FACTS];
+    for (size_t f = 0; f < FACTS; f++) {
+        most[f] = fact[f].value;
+        most[FACTS + f] = ~fact[f].value;
+    }
+    DH_TRY(dh_comm_max(route->comm, most, 2 * FACTS));
+    for (size_t f = 0; f < FACTS; f++) {
+        if (most[f] != ~most[FACTS + f]) {
+            return dh_comm_rank(route->comm) == 0
+                       ? dh_error(DH_USAGE, "--%s: ranks were started with different values", fact[f].option)
+                       : DH_USAGE;
+        }
+    }
+    return DH_OK;
+}
+
 /* ---- the device -------------------------------------------------------------------------------------- */
+
+/* What the device copies from and to: the slots that the ranks of its node use, and its own for guests. The
+ * others cost nothing as long as they are not touched. */
+static dh_status list_pinned(dh_route *route, dh_worker_options *options)
+{
+    const uint32_t ranks = (uint32_t)dh_comm_node_size(route->comm);
+    void *memory = NULL;
+    if (route->window == NULL) {
+        return DH_OK;
+    }
+    DH_TRY(dh_allocate((size_t)ranks + 1, sizeof(dh_memory_range), "the slots", &memory));
+    route->pinned = memory;
+    for (uint32_t r = 0; r < ranks; r++) {
+        route->pinned[r] = (dh_memory_range){dh_route_slot_memory(route, (int)r, 0),
+                                             (size_t)DH_ROUTE_ACTIVE * route->shape.size};
+    }
+    const uint64_t own = (uint64_t)dh_comm_node_rank(route->comm) * route->block_size;
+    route->pinned[ranks] =
+        (dh_memory_range){route->memory + own + route->guests_at, route->guest_count * route->shape.size};
+    options->pinned = route->pinned;
+    options->pinned_count = ranks + (route->guest_count > 0 ? 1 : 0);
+    return DH_OK;
+}
 
 static dh_status open_device(dh_route *route, const dh_device_choice *choice, char why[DH_BACKEND_TEXT])
 {
-    const dh_worker_options options = {
+    dh_worker_options options = {
         .kind = choice->kind,
         .device = choice->device,
         .lane_bytes = route->shape.size,
-        .pinned = route->memory,
-        .pinned_size = route->window != NULL ? dh_shared_size(route->window) : 0,
         .timeout = route->options.device_timeout,
     };
     if (!dh_fault_passes(DH_CALL_DEVICE, "open")) {
         (void)snprintf(why, DH_BACKEND_TEXT, "%s", strerror(errno));
         return DH_FAILED;
     }
+    (void)snprintf(why, DH_BACKEND_TEXT, "out of memory");
+    DH_TRY(list_pinned(route, &options));
     return dh_worker_start(route->settings, &options, &route->worker, why);
 }
 
@@ -60,21 +120,27 @@ static dh_status take_device(dh_route *route, dh_device_choice *choice)
 
 /* ---- slots, boards, places --------------------------------------------------------------------------- */
 
-static dh_status share_memory(dh_route *route)
+static dh_status share_memory(dh_route *route, const dh_device_choice *choice)
 {
-    uint64_t nodes = dh_comm_node_rank(route->comm) == 0 ? 1 : 0;
-    DH_TRY(dh_comm_sum(route->comm, &nodes, 1));
-    route->guest_count = nodes > 1 && route->options.devices > 0 ? DH_ROUTE_GUESTS : 0;
+    uint64_t count[] = {dh_comm_node_rank(route->comm) == 0 ? 1 : 0, choice->kind != NULL ? 1 : 0};
+    DH_TRY(dh_comm_sum(route->comm, count, 2)); /* nodes, devices */
+    const uint64_t ranks = (uint64_t)dh_comm_node_size(route->comm);
+    route->guest_count = count[0] > 1 && count[1] > 0 ? DH_ROUTE_GUESTS : 0;
     route->slots_at = PAGE;
     route->guests_at = route->slots_at + DH_ROUTE_SLOTS * route->shape.size;
-    route->block_size = (route->guests_at + route->guest_count * route->shape.size + PAGE - 1) / PAGE * PAGE;
-    DH_TRY(dh_shared_memory(route->comm, (size_t)dh_comm_node_size(route->comm) * route->block_size,
-                            &route->window));
-    if (route->window == NULL) {
+    route->block_size = route->guests_at + route->guest_count * route->shape.size;
+    /* Most slots are there for bad days, and only ranks with a device have guests. */
+    const uint64_t used = ranks * (PAGE + DH_ROUTE_ACTIVE * route->shape.size);
+    DH_TRY(dh_shared_memory(route->comm, ranks * route->block_size, used, &route->window));
+    if (route->window != NULL) {
+        route->memory = dh_shared_place(route->window);
+    } else if (count[1] > 0) {
+        dh_say("there is no room in /dev/shm for what ranks and devices share: devices compute for their own "
+               "rank "
+               "only");
+    } else {
         dh_say_verbose("there is no room in /dev/shm: batches are computed by the rank that reads them");
-        return DH_OK;
     }
-    route->memory = dh_shared_place(route->window);
     return DH_OK;
 }
 
@@ -99,14 +165,14 @@ static dh_status make_slots(dh_route *route)
     /* Alone and without a device nothing is ever away. */
     route->slot_count = route->window != NULL || route->worker != NULL ? DH_ROUTE_SLOTS : 1;
     for (uint32_t s = 0; s < route->slot_count; s++) {
+        dh_slot *slot = &route->slot[s].slot;
         if (route->window == NULL) {
-            DH_TRY(dh_route_give_private_memory(route, s));
+            void *memory = NULL; /* that no other rank sees */
+            DH_TRY(dh_allocate(route->shape.size, 1, "a batch", &memory));
+            *slot = (dh_slot){.shape = &route->shape, .memory = memory, .number = s};
         } else {
-            route->slot[s].slot = (dh_slot){
-                .shape = &route->shape,
-                .memory = dh_route_slot_memory(route, dh_comm_node_rank(route->comm), s),
-                .number = s,
-            };
+            uint8_t *memory = dh_route_slot_memory(route, dh_comm_node_rank(route->comm), s);
+            *slot = (dh_slot){.shape = &route->shape, .memory = memory, .number = s};
         }
     }
     return DH_OK;
@@ -185,26 +251,31 @@ static void restore_signals(const struct sigaction kept[KEPT_SIGNALS])
     }
 }
 
-static dh_status set_up(dh_route *route)
+static dh_status open_devices(dh_route *route)
 {
-    dh_route_options *options = &route->options;
-    const bool alone = dh_comm_size(route->comm) == 1;
     dh_device_choice choice;
-    struct sigaction kept[KEPT_SIGNALS];
-    keep_signals(kept);
-    if (options->policy == DH_ROUTE_SELF) {
-        options->devices = 0; /* they would have nothing to do */
-    }
-    DH_TRY(dh_devices_choose(route->comm, options->kind, options->devices, &choice));
-    if (!alone || choice.kind != NULL) {
-        DH_TRY(share_memory(route));
-    }
-    if (!alone) {
-        DH_TRY(dh_mail_open(route->comm, &route->mail));
+    DH_TRY(dh_devices_choose(route->comm, route->options.kind, route->options.devices, &choice));
+    if (dh_comm_size(route->comm) > 1 || choice.kind != NULL) {
+        DH_TRY(share_memory(route, &choice));
     }
     DH_TRY(dh_comm_agree(route->comm, make_board(route)));
-    DH_TRY(dh_comm_agree(route->comm, take_device(route, &choice)));
+    return dh_comm_agree(route->comm, take_device(route, &choice));
+}
+
+static dh_status set_up(dh_route *route)
+{
+    DH_TRY(check_alike(route));
+    if (route->options.policy == DH_ROUTE_SELF) {
+        route->options.devices = 0; /* they would have nothing to do */
+    }
+    struct sigaction kept[KEPT_SIGNALS];
+    keep_signals(kept);
+    const dh_status opened = open_devices(route);
     restore_signals(kept);
+    DH_TRY(opened);
+    if (dh_comm_size(route->comm) > 1) {
+        DH_TRY(dh_mail_open(route->comm, &route->mail));
+    }
     DH_TRY(dh_comm_agree(route->comm, make_slots(route)));
     if (route->worker != NULL) {
         atomic_store(&route->board->device.is_open, 1);
@@ -235,10 +306,12 @@ void dh_route_free(dh_route *route)
         return;
     }
     dh_worker_stop(route->worker);
+    /* A device that hangs may still write to what it had: then that memory stays until the process ends. */
+    uint64_t hung = dh_worker_any_hung() ? 1 : 0;
+    (void)dh_comm_max(route->comm, &hung, 1);
     for (uint32_t s = 0; s < route->slot_count; s++) {
         dh_token_sink_free(&route->slot[s].slot.sink);
-        /* A device that hangs may still write to what it had. */
-        if (route->window == NULL && !dh_worker_any_hung()) {
+        if (route->window == NULL && hung == 0) {
             free(route->slot[s].slot.memory);
         }
     }
@@ -246,10 +319,13 @@ void dh_route_free(dh_route *route)
         free(route->board);
     }
     dh_mail_close(route->mail);
-    dh_shared_free(route->window);
+    if (hung == 0) {
+        dh_shared_free(route->window);
+    }
     free(route->node_of);
     free(route->place);
     free(route->view);
+    free(route->pinned);
     free(route);
 }
 

@@ -46,7 +46,8 @@ struct dh_worker {
 
     /* of the thread */
     lane_work lane[DH_LANES_MAX];
-    uint64_t part_bytes; /* text of a part at the most */
+    uint32_t part_documents; /* of a part at the most */
+    uint64_t part_bytes;     /* text of a part at the most */
     uint32_t parts_that_fit;
     double last_finish;
     dh_rate rate;
@@ -109,7 +110,7 @@ static void close_worker(dh_worker *worker, dh_worker_state state, const char *r
     (void)snprintf(worker->figures.reason, sizeof worker->figures.reason, "%s", reason);
     for (uint32_t l = 0; l < LANES; l++) {
         if (worker->in_lane[l] != NULL) {
-            send_home(worker, worker->in_lane[l], DH_BACKEND_LOST, state == DH_WORKER_HUNG);
+            send_home(worker, worker->in_lane[l], DH_BACKEND_LOST, true); /* who knows what is on its way */
             worker->in_lane[l] = NULL;
         }
     }
@@ -171,7 +172,8 @@ static void cut_part(const dh_worker *worker, lane_work *lane)
     uint32_t end = lane->next;
     do {
         end++;
-    } while (end < lane->batch.document_count && offset[end + 1] - offset[lane->next] <= worker->part_bytes);
+    } while (end < lane->batch.document_count && end - lane->next < worker->part_documents &&
+             offset[end + 1] - offset[lane->next] <= worker->part_bytes);
     lane->part_end = end;
     lane->part = lane->batch;
     lane->part.document_count = end - lane->next;
@@ -221,7 +223,11 @@ static void shrink(dh_worker *worker, uint32_t number)
     lane_work *lane = &worker->lane[number];
     const uint64_t *offset = lane->batch.text_offset;
     const uint64_t half = (offset[lane->part_end] - offset[lane->next]) / 2;
+    const uint32_t half_documents = (lane->part_end - lane->next + 1) / 2;
     worker->part_bytes = half < worker->part_bytes ? half : worker->part_bytes;
+    /* Documents without text take memory, too. */
+    worker->part_documents =
+        half_documents < worker->part_documents ? half_documents : worker->part_documents;
     worker->parts_that_fit = 0;
     lane->is_queued = false;
     (void)pthread_mutex_lock(&worker->mutex);
@@ -241,6 +247,8 @@ static void end_part(dh_worker *worker, uint32_t number)
     if (++worker->parts_that_fit == PARTS_TO_GROW) {
         worker->parts_that_fit = 0;
         worker->part_bytes = worker->part_bytes < UINT64_MAX / 2 ? 2 * worker->part_bytes + 1 : UINT64_MAX;
+        worker->part_documents =
+            worker->part_documents < UINT32_MAX / 2 ? 2 * worker->part_documents : UINT32_MAX;
     }
     if (lane->next == lane->batch.document_count) {
         finish_task(worker, number, DH_BACKEND_OK);
@@ -357,6 +365,16 @@ dh_task *dh_worker_take(dh_worker *worker)
     return task;
 }
 
+void dh_worker_abandon(dh_worker *worker, const char *reason)
+{
+    (void)pthread_mutex_lock(&worker->mutex);
+    if (is_open(worker) && worker->lanes_busy > 0) {
+        atomic_store(&any_hung, true);
+        close_worker(worker, DH_WORKER_HUNG, reason);
+    }
+    (void)pthread_mutex_unlock(&worker->mutex);
+}
+
 dh_worker_figures dh_worker_state_now(dh_worker *worker)
 {
     (void)pthread_mutex_lock(&worker->mutex);
@@ -382,8 +400,8 @@ static dh_status open_device(dh_worker *worker, char why[DH_BACKEND_TEXT])
         return opened == DH_BACKEND_NO_MEMORY ? DH_NO_MEMORY : DH_FAILED;
     }
     (void)snprintf(worker->description, sizeof worker->description, "%s", kind->describe(worker->backend));
-    if (worker->options.pinned != NULL) {
-        kind->pin(worker->backend, worker->options.pinned, worker->options.pinned_size);
+    for (uint32_t p = 0; p < worker->options.pinned_count; p++) {
+        kind->pin(worker->backend, worker->options.pinned[p].start, worker->options.pinned[p].size);
     }
     const dh_status status = dh_settings_ready(worker->settings, worker->backend);
     if (status != DH_OK) {
@@ -409,8 +427,8 @@ static int start_thread(dh_worker *worker)
 static void free_worker(dh_worker *worker)
 {
     if (worker->backend != NULL) {
-        if (worker->options.pinned != NULL) {
-            worker->options.kind->unpin(worker->backend, worker->options.pinned);
+        for (uint32_t p = 0; p < worker->options.pinned_count; p++) {
+            worker->options.kind->unpin(worker->backend, worker->options.pinned[p].start);
         }
         worker->options.kind->close(worker->backend);
     }
@@ -429,6 +447,7 @@ dh_status dh_worker_start(const dh_settings *settings, const dh_worker_options *
     worker->settings = settings;
     worker->options = *options;
     worker->part_bytes = UINT64_MAX;
+    worker->part_documents = UINT32_MAX;
     (void)pthread_mutex_init(&worker->mutex, NULL);
     (void)pthread_cond_init(&worker->changed, NULL);
     dh_status status = open_device(worker, why);

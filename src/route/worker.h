@@ -24,19 +24,24 @@ typedef struct dh_task {
     uint64_t bytes;
 } dh_task;
 
+typedef struct dh_memory_range {
+    void *start;
+    size_t size;
+} dh_memory_range;
+
 typedef struct dh_worker_options {
     const dh_backend_kind *kind;
     uint32_t device;
     uint64_t lane_bytes;
-    void *pinned; /* memory that the batches lie in */
-    size_t pinned_size;
+    const dh_memory_range *pinned; /* memory that the batches lie in; must outlive the worker */
+    uint32_t pinned_count;
     double timeout; /* seconds that the device may take for what it has, without finishing any of it */
 } dh_worker_options;
 
 typedef enum dh_worker_state {
     DH_WORKER_OPEN = 0,
     DH_WORKER_LOST, /* the device failed */
-    DH_WORKER_HUNG  /* it does not answer */
+    DH_WORKER_HUNG  /* it does not answer, or was left while it worked */
 } dh_worker_state;
 
 typedef struct dh_worker_figures {
@@ -59,6 +64,9 @@ dh_status dh_worker_start(const dh_settings *settings, const dh_worker_options *
 
 /* No tasks may be out. A hung device's thread and memory stay. NULL is fine. */
 void dh_worker_stop(dh_worker *worker);
+
+/* Nobody waits for the device any more: where it has work, it is treated like one that does not answer. */
+void dh_worker_abandon(dh_worker *worker, const char *reason);
 
 const char *dh_worker_describe(const dh_worker *worker);
 

@@ -28,7 +28,7 @@ struct dh_pipeline {
     bool beyond_end;   /* in front of it */
 
     dh_slot_shape shape; /* of the slot of its own */
-    dh_slot own;         /* where there is no dispatcher */
+    dh_slot own;         /* where there is no dispatcher, or it has no slot left */
     dh_slot *slot; /* the batch that is being filled; its rows stand at chunk->rows and behind. NULL: none */
     uint32_t away; /* batches of the chunk that others compute */
 
@@ -228,10 +228,12 @@ static dh_status need_slot(dh_pipeline *pipeline)
         pipeline->slot = &pipeline->own;
     }
     while (pipeline->slot == NULL && (pipeline->slot = dispatcher->take(dispatcher->context)) == NULL) {
-        if (pipeline->away == 0) {
-            return dh_error(DH_NO_MEMORY, "no memory for a batch is left");
+        if (pipeline->away > 0) {
+            DH_TRY(collect(pipeline, true));
+        } else { /* all slots were given up on: batches stay here from now on */
+            DH_TRY(pipeline->own.memory == NULL ? create_own_slot(pipeline) : DH_OK);
+            pipeline->slot = &pipeline->own;
         }
-        DH_TRY(collect(pipeline, true));
     }
     dh_slot_reset(pipeline->slot, pipeline->settings->token_limit);
     return DH_OK;
@@ -239,7 +241,7 @@ static dh_status need_slot(dh_pipeline *pipeline)
 
 static dh_status hand_on(dh_pipeline *pipeline, dh_slot *slot, bool waits)
 {
-    const dh_dispatcher *dispatcher = pipeline->hooks.dispatcher;
+    const dh_dispatcher *dispatcher = slot != &pipeline->own ? pipeline->hooks.dispatcher : NULL;
     bool away = false;
     double seconds = 0;
     if (dispatcher != NULL) {

@@ -4,6 +4,7 @@
 
 enum {
     ALIGNMENT = 64,
+    PAGE = 4096,
     TEXT_OF_A_TOKEN = 4, /* bytes, at the least, for which a slot has room: fewer in few scripts */
     TEXT_OF_A_HIT = 16
 };
@@ -35,7 +36,7 @@ void dh_slot_shape_make(const dh_settings *settings, dh_slot_shape *out)
         out->row_size[c] = schema->row_size[c];
         out->column[c] = place(&end, DH_BATCH_DOCUMENTS * schema->row_size[c]);
     }
-    out->size = end;
+    out->size = (end + PAGE - 1) / PAGE * PAGE; /* so that a device can page-lock slots one by one */
 }
 
 uint64_t *dh_slot_text_offset(const dh_slot *slot)

@@ -17,6 +17,11 @@ static inline size_t lead_of(uint32_t bytes)
     return (size_t)(bytes * 0x9E3779B1u) >> 16;
 }
 
+static inline unsigned has_lead(const uint64_t *bitmap, size_t lead)
+{
+    return (unsigned)(bitmap[lead / 64] >> (lead % 64)) & 1;
+}
+
 enum { THREE_BYTES = 0xFFFFFF };
 
 static uint64_t load_head(const uint8_t *bytes)
@@ -36,10 +41,21 @@ static uint64_t cut_head(uint64_t head, size_t length)
 
 /* ---- the hash tables ------------------------------------------------------------------------ */
 
+static inline uint64_t hash_key(uint64_t key, size_t length)
+{
+    return key * 0x9E3779B97F4A7C15u + length * 0xC2B2AE3D27D4EB4Fu;
+}
+
 /* The slot where the search for the key begins. */
 static inline size_t first_slot(const dh_prefix_table *table, uint64_t key, size_t length)
 {
-    return (size_t)((key * 0x9E3779B97F4A7C15u + length * 0xC2B2AE3D27D4EB4Fu) >> 32) & (table->slots - 1);
+    return (size_t)(hash_key(key, length) >> 32) & (table->slots - 1);
+}
+
+/* Where the bitmap of heads keeps this one. */
+static inline size_t place_of_head(uint64_t key, size_t length)
+{
+    return (size_t)(hash_key(key, length) >> 48);
 }
 
 /* The slot of the key, or the empty one where it would go. */
@@ -143,7 +159,10 @@ static dh_status make_path(dh_prefix_set *set, const uint8_t *prefix, size_t siz
     const size_t head_size = size < DH_PREFIX_HEAD ? size : DH_PREFIX_HEAD;
     memcpy(head, prefix, head_size);
     dh_prefix_slot *slot = NULL;
-    DH_TRY(table_make(&set->head, load_head(head), head_size, &slot));
+    const uint64_t key = load_head(head);
+    DH_TRY(table_make(&set->head, key, head_size, &slot));
+    const size_t place = place_of_head(key, head_size);
+    set->heads[place / 64] |= 1ull << (place % 64);
     for (size_t i = head_size; i < size; i++) {
         if (slot->node == 0) {
             slot->node = ++set->node_count;
@@ -281,7 +300,11 @@ static dh_status find_token(const dh_prefix_set *set, const uint8_t *token, size
     const uint64_t head = load_head(token);
     for (; lengths != 0; lengths &= lengths - 1) {
         const size_t length = (size_t)__builtin_ctz(lengths) + 1;
-        const dh_prefix_slot *slot = &set->head.slot[find_slot(&set->head, cut_head(head, length), length)];
+        const uint64_t key = cut_head(head, length);
+        if (has_lead(set->heads, place_of_head(key, length)) == 0) {
+            continue;
+        }
+        const dh_prefix_slot *slot = &set->head.slot[find_slot(&set->head, key, length)];
         DH_TRY(add_ends(set, slot->end, list));
         if (slot->node != 0) {
             DH_TRY(find_longer(set, slot->node, token, size, list));
@@ -297,11 +320,6 @@ typedef struct candidate {
     uint16_t token;
     uint8_t lengths;
 } candidate;
-
-static inline unsigned has_lead(const uint64_t *bitmap, size_t lead)
-{
-    return (unsigned)(bitmap[lead / 64] >> (lead % 64)) & 1;
-}
 
 /* The lengths of prefixes that may begin a token with these first bytes. */
 static inline unsigned lengths_of(const dh_prefix_set *set, uint32_t bytes)

@@ -2,8 +2,8 @@
  *
  * Most tokens are turned away by a bitmap of the first four bytes of the prefixes (of three for those that
  * have no more). For the others a memo tells what the same word met before, or a table of lengths tells which
- * of their fronts of 1 to 8 bytes to look up in a hash table. Prefixes longer than that go on from their
- * first 8 bytes in a trie, byte by byte. */
+ * of their fronts of 1 to 8 bytes to look up in a hash table, behind another bitmap. Prefixes longer than
+ * that go on from their first 8 bytes in a trie, byte by byte. */
 #ifndef DH_TEXT_PREFIXES_H
 #define DH_TEXT_PREFIXES_H
 
@@ -42,8 +42,9 @@ struct dh_prefix_set {
     uint64_t four[DH_PREFIX_LEADS / 64];  /* by the first four bytes of prefixes of four and more */
     uint64_t three[DH_PREFIX_LEADS / 64]; /* by the bytes of prefixes of three */
     bool has_three;
-    uint8_t short_lengths[256];       /* by the first byte: bit 0, 1: there are prefixes of 1, 2 bytes */
-    uint8_t lengths[DH_PREFIX_LEADS]; /* by the first four: bit 3 to 6: of 4 to 7; bit 7: of 8 and more */
+    uint64_t heads[DH_PREFIX_LEADS / 64]; /* by the hash of the heads, first bytes and length */
+    uint8_t short_lengths[256];           /* by the first byte: bit 0, 1: there are prefixes of 1, 2 bytes */
+    uint8_t lengths[DH_PREFIX_LEADS];     /* by the first four: bit 3 to 6: of 4 to 7; bit 7: of 8 and more */
     dh_prefix_table head, trie;
     dh_prefix_end *end; /* index 0 is not used */
     size_t end_count, end_capacity;

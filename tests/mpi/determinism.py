@@ -121,6 +121,24 @@ def check_copies(compare, root, work):
         compare.run(f"{suffix} copy, batches of 1K", "corpus", [copy], 2, ["--batch-size", "1K"])
 
 
+def check_backends(compare, root, work):
+    """Devices of OpenCL, alone and beside processors, on one node and on several; compared with the processors'."""
+    if support.opencl_devices() == 0:
+        compare.checks.note("no OpenCL device: backends are not compared")
+        return
+    opencl = ["--backend", "opencl"]
+    packed = f"{work}/packed"
+    copy_compressed(root, packed, ".gz", multi_member, 40)
+    for ranks in RANKS:
+        compare.run("cpu", "corpus", [root], ranks, ["--backend", "cpu"])
+        compare.run("opencl", "corpus", [root], ranks, [*opencl, "--route", "device", "--batch-size", "16K"])
+        compare.run("opencl, .gz", "corpus", [packed], ranks, [*opencl, "--route", "device", "--batch-size", "64K"])
+        compare.run("cpu and opencl", "corpus", [packed if ranks % 2 else root], ranks, [*opencl, "--batch-size", "64K"])
+    for ranks in (3, 7):
+        compare.run("cpu and opencl, several nodes", "corpus", [root], ranks, [*opencl, "--route", "device", "--batch-size", "16K"],
+                    env={"DHATU_RANKS_PER_NODE": "2"}, wrapper=support.seen_by(0, 3))
+
+
 def check_deflate(compare, root):
     for ranks in (0, 2, 3, 7):
         compare.run("--deflate 3", "deflated", [root], ranks, ["--deflate", "3"])
@@ -153,6 +171,7 @@ def main():
         check_tree(compare, root, work)
         check_inputs(compare, root, work)
         check_copies(compare, root, work)
+        check_backends(compare, root, work)
         check_deflate(compare, root)
         check_edges(compare, work)
         print(f"{compare.number} runs")

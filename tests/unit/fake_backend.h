@@ -21,6 +21,7 @@ typedef struct fake_plan {
     const dh_profile_tables *no_room_for; /* cannot be loaded */
     _Atomic bool is_wrong;                /* SHA-256 gives something else */
     _Atomic uint64_t memory;              /* bytes of text that a lane has room for; 0: any */
+    _Atomic uint32_t documents;           /* that a lane has room for; 0: any */
     _Atomic int short_of_memory_at;       /* fake_short_of_memory */
     _Atomic int lost_at;                  /* the call that fails, counted down; 0: none */
     _Atomic int hang;                     /* fake_hang */
@@ -166,6 +167,10 @@ static inline dh_backend_status fake_load(dh_backend *base, const dh_profile_tab
 static inline bool fake_fits(const dh_batch *batch)
 {
     const uint64_t memory = atomic_load(&fake.memory);
+    const uint32_t documents = atomic_load(&fake.documents);
+    if (documents != 0 && batch->document_count > documents) {
+        return false;
+    }
     return memory == 0 || batch->text_offset[batch->document_count] - batch->text_offset[0] <= memory;
 }
 

@@ -130,6 +130,7 @@ static void check_results(const job_batch *b)
 /* ---- workers ----------------------------------------------------------------------------------------- */
 
 static uint8_t pinned[64];
+static const dh_memory_range pinned_range = {pinned, sizeof pinned};
 
 /* The plan becomes that of a device without faults. */
 static void plan_nothing(void)
@@ -145,6 +146,7 @@ static void plan_nothing(void)
     fake.no_room_for = NULL;
     atomic_store(&fake.is_wrong, false);
     atomic_store(&fake.memory, 0);
+    atomic_store(&fake.documents, 0);
     atomic_store(&fake.microseconds, 0);
     (void)pthread_mutex_lock(&fake.mutex);
     fake.is_released = false;
@@ -155,8 +157,8 @@ static dh_status start(double timeout, dh_worker **out, char why[DH_BACKEND_TEXT
 {
     const dh_worker_options worker_options = {.kind = &fake_kind,
                                               .lane_bytes = 1 << 20,
-                                              .pinned = pinned,
-                                              .pinned_size = sizeof pinned,
+                                              .pinned = &pinned_range,
+                                              .pinned_count = 1,
                                               .timeout = timeout};
     return dh_worker_start(&settings, &worker_options, out, why);
 }
@@ -393,6 +395,20 @@ static void test_a_document_that_never_fits(void **state)
     stop_good(worker);
 }
 
+/* Documents without text take memory, too. */
+static void test_empty_documents_are_done_in_parts(void **state)
+{
+    (void)state;
+    dh_worker *worker = start_good();
+    job_batch *batch[3];
+    make_batches(batch, 3, 40, 0);
+    atomic_store(&fake.documents, 3);
+    run_tasks(worker, batch, 3);
+    assert_true(dh_worker_state_now(worker).shrinks > 0);
+    check_and_free(batch, 3);
+    stop_good(worker);
+}
+
 /* A large document among small ones does not make the parts larger. */
 static void test_parts_never_grow_by_a_failure(void **state)
 {
@@ -427,10 +443,12 @@ static void lose_at(int call)
     run_tasks(worker, batch, 12);
     const dh_worker_figures figures = dh_worker_state_now(worker);
     uint64_t done = 0;
+    uint32_t touched = 0;
     for (uint32_t t = 0; t < 12; t++) {
         const dh_task *task = &batch[t]->task;
-        assert_false(task->is_touched);
         assert_true(task->status == DH_BACKEND_OK || task->status == DH_BACKEND_LOST);
+        touched += task->is_touched; /* what the device had, not what waited */
+        assert_true(!task->is_touched || task->status == DH_BACKEND_LOST);
         if (task->status == DH_BACKEND_OK) {
             check_results(batch[t]);
             done++;
@@ -438,6 +456,7 @@ static void lose_at(int call)
     }
     assert_int_equal(figures.batches, done);
     assert_true(done < 12);
+    assert_in_range(touched, 1, 4);
     assert_int_equal(figures.state, DH_WORKER_LOST);
     assert_string_equal(figures.reason, "it fell off the bus");
     assert_int_equal(atomic_load(&fake.closes), 1);
@@ -555,6 +574,40 @@ static void test_a_hung_device_is_left(void **state)
     hang(FAKE_HANG_POLL, 0);
     hang(FAKE_HANG_BEGIN, 0);
     hang(FAKE_HANG_CLOSE, 3);
+}
+
+/* When the run is left nobody waits for the timeout. */
+static void test_a_busy_device_is_abandoned(void **state)
+{
+    (void)state;
+    job_batch *batch[6];
+    const unsigned threads = thread_count();
+    dh_worker *worker = start_with(1000);
+    dh_worker_abandon(worker, "it is idle");
+    assert_int_equal(dh_worker_state_now(worker).state, DH_WORKER_OPEN);
+    make_batches(batch, 6, 5, 100);
+    atomic_store(&fake.hang, FAKE_HANG_POLL);
+    for (uint32_t t = 0; t < 6; t++) {
+        batch[t]->returns = 0;
+        dh_worker_submit(worker, &batch[t]->task);
+    }
+    while (atomic_load(&fake.begins) == 0) {
+        nap();
+    }
+    assert_null(dh_worker_take(worker));
+    dh_worker_abandon(worker, "the run was left");
+    assert_int_equal(dh_worker_state_now(worker).state, DH_WORKER_HUNG);
+    assert_string_equal(dh_worker_state_now(worker).reason, "the run was left");
+    uint32_t back = 0;
+    for (const dh_task *task = NULL; (task = dh_worker_take(worker)) != NULL; back++) {
+        assert_int_equal(task->status, DH_BACKEND_LOST);
+    }
+    assert_int_equal(back, 6);
+    assert_int_equal(dh_worker_state_now(worker).queued_bytes, 0);
+    leave(worker, batch, 6);
+    fake_release();
+    wait_for_threads(threads);
+    assert_int_equal(atomic_load(&fake.broken_rules), 0);
 }
 
 /* Each batch, or each part of one, is in time; all together take longer than the timeout. */
@@ -719,9 +772,11 @@ int main(void)
         cmocka_unit_test(test_down_to_one_document),
         cmocka_unit_test(test_parts_become_larger_again),
         cmocka_unit_test(test_a_document_that_never_fits),
+        cmocka_unit_test(test_empty_documents_are_done_in_parts),
         cmocka_unit_test(test_parts_never_grow_by_a_failure),
         cmocka_unit_test(test_a_lost_device_gives_all_back),
         cmocka_unit_test(test_a_hung_device_is_left),
+        cmocka_unit_test(test_a_busy_device_is_abandoned),
         cmocka_unit_test(test_a_slow_device_is_no_hung_one),
         cmocka_unit_test(test_a_fault_of_memory),
         cmocka_unit_test(test_a_fault_of_the_device),
