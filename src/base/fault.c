@@ -97,7 +97,8 @@ static const struct {
 enum {
     CALLS_SHORT = 1U << DH_CALL_READ | 1U << DH_CALL_WRITE,
     CALLS_PLACE = 1U << DH_CALL_PLACE,
-    CALLS_ANY = ((1U << DH_CALL_COUNT) - 1) & ~(1U << DH_CALL_ALLOCATE | 1U << DH_CALL_PLACE)
+    CALLS_ANY =
+        ((1U << DH_CALL_COUNT) - 1) & ~(1U << DH_CALL_ALLOCATE | 1U << DH_CALL_DEVICE | 1U << DH_CALL_PLACE)
 };
 
 /* ---- reading the rules ------------------------------------------------------------------------------ */

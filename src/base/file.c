@@ -422,3 +422,13 @@ void dh_hex(const uint8_t *bytes, size_t size, char *hex)
     dh_hex_digits(bytes, size, hex);
     hex[2 * size] = '\0';
 }
+
+dh_status dh_file_begin_write_back(int file, const char *path, uint64_t offset, uint64_t size)
+{
+    if (DH_CALL(SYNC, path, sync_file_range(file, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE)) == 0 ||
+        errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP) {
+        return DH_OK;
+    }
+    return dh_error(DH_IO, "%s: writing back %llu bytes at %llu failed: %s", path, (unsigned long long)size,
+                    (unsigned long long)offset, strerror(errno));
+}

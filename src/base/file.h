@@ -70,4 +70,10 @@ void dh_hex_digits(const uint8_t *bytes, size_t size, char *hex);
 /* The same with a NUL: hex has room for 2 * size + 1. */
 void dh_hex(const uint8_t *bytes, size_t size, char *hex);
 
+/* Has the system begin to write this part (size 0: to the end) to the disk. It is no more than a hint, so a
+ * system or file system that does not know the call does without: fsync does the work. Any other error is one
+ * of writing back: fsync would tell it, too, but may tell it once only, so it counts here. Errors: DH_IO
+ * (logged). */
+dh_status dh_file_begin_write_back(int file, const char *path, uint64_t offset, uint64_t size);
+
 #endif

@@ -130,29 +130,6 @@ static dh_status make_file(dh_spill *spill, const dh_buffer *path, int *file)
     return DH_OK;
 }
 
-/* Has the system begin to write to the disk. It is no more than a hint, so a system or file system that does
- * not know the call does without: the commit's fsync does the work. Any other error is one of writing back:
- * fsync would tell it, too, but may tell it once only, so it counts here. */
-static dh_status begin_write_back(const dh_spill *spill, uint64_t offset, uint64_t size)
-{
-    const char *path = (const char *)spill->path.data;
-    for (;;) {
-        const int fault = dh_fault(DH_CALL_SYNC, path);
-        if (fault <= 0 &&
-            sync_file_range(spill->file, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE) == 0) {
-            return DH_OK;
-        }
-        const int reason = fault > 0 ? fault : errno;
-        if (reason == ENOSYS || reason == EINVAL || reason == ESPIPE || reason == EOPNOTSUPP) {
-            return DH_OK;
-        }
-        if (reason != EINTR) {
-            return dh_error(DH_IO, "%s: writing back %llu bytes at %llu failed: %s", path,
-                            (unsigned long long)size, (unsigned long long)offset, strerror(reason));
-        }
-    }
-}
-
 static dh_status write_chunk(dh_spill *spill, const dh_chunk *chunk, const dh_chunk_header *header)
 {
     DH_TRY(ask_to_write(spill));
@@ -168,7 +145,8 @@ static dh_status write_chunk(dh_spill *spill, const dh_chunk *chunk, const dh_ch
             (void)XXH3_128bits_update(spill->hash, part[p].data, part[p].size);
         }
         spill->unsynced = true;
-        DH_TRY(begin_write_back(spill, spill->size, header->size));
+        DH_TRY(
+            dh_file_begin_write_back(spill->file, (const char *)spill->path.data, spill->size, header->size));
     }
     return DH_OK;
 }

@@ -159,18 +159,6 @@ static dh_status write_block(row_writer *rows, uint64_t number)
 
 /* ---- contiguous: all ranks write at once ------------------------------------------------------------- */
 
-/* Has the system begin to write what is there to the disk, so that little is left to the sync at the end. It
- * is no more than a hint: a system or file system that does not know the call does without. */
-static dh_status begin_write_back(const dh_writer *writer)
-{
-    const char *path = writer->options->partial;
-    if (DH_CALL(SYNC, path, sync_file_range(writer->file, 0, 0, SYNC_FILE_RANGE_WRITE)) == 0 ||
-        errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP) {
-        return DH_OK;
-    }
-    return dh_error(DH_IO, "%s: writing back failed: %s", path, strerror(errno));
-}
-
 static dh_status write_contiguous(row_writer *rows)
 {
     const dh_share *share = &rows->writer->ids.share;
@@ -178,7 +166,8 @@ static dh_status write_contiguous(row_writer *rows)
     for (uint64_t k = 0; k < dh_share_count(share) && status == DH_OK; k++) {
         status = write_block(rows, dh_share_block(share, k));
         if (status == DH_OK && (k + 1) % BLOCKS_AT_ONCE == 0) {
-            status = begin_write_back(rows->writer);
+            /* Little is left then to the sync at the end. */
+            status = dh_file_begin_write_back(rows->writer->file, rows->writer->options->partial, 0, 0);
         }
     }
     DH_TRY(dh_writer_agree(rows->writer, status));
