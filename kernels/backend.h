@@ -46,10 +46,10 @@ typedef struct dh_device_facts {
 enum { DH_CPU_AVX2 = 1, DH_CPU_AVX512 = 2, DH_CPU_SHA = 4 };
 
 typedef struct dh_backend_options {
-    uint32_t device;     /* number, below devices() */
-    uint32_t lanes;      /* 1 to DH_LANES_MAX */
-    uint64_t lane_bytes; /* of the inputs and outputs of the largest batch that is worth having room for */
-    uint64_t memory_max; /* of the device; 0: what is free less a margin */
+    uint32_t device;      /* number, below devices() */
+    uint32_t lanes;       /* 1 to DH_LANES_MAX */
+    uint64_t lane_bytes;  /* of the inputs and outputs of the largest batch that is worth having room for */
+    uint64_t memory_max;  /* of the device; 0: what is free less a margin */
     uint32_t cpu_without; /* DH_CPU_* that the CPU backend is not to use, or'ed: for tests and benchmarks */
 } dh_backend_options;
 

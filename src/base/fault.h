@@ -25,7 +25,7 @@ typedef enum dh_fault_call {
     DH_CALL_STAT,
     DH_CALL_ALLOCATE,
     DH_CALL_DEVICE, /* of an accelerator: "open", "batch" */
-    DH_CALL_PLACE, /* no call: a named place in the run (dh_fault_place) */
+    DH_CALL_PLACE,  /* no call: a named place in the run (dh_fault_place) */
     DH_CALL_COUNT
 } dh_fault_call;
 

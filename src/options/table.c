@@ -157,7 +157,8 @@ const dh_command_facts dh_command_table[DH_COMMAND_COUNT] = {
          "Where something is missing (a driver, a permission, a part of this build) a line says what; that "
          "is no error. A known answer that is wrong ends with exit code 70, a device that breaks down with "
          "1.\n\n"
-         "Under mpirun each node is listed once, as its first rank sees it; another rank adds what only it sees.",
+         "Under mpirun each node is listed once, as its first rank sees it; another rank adds what only it "
+         "sees.",
          "dhatu devices\nmpirun -n 2 -N 1 dhatu devices\ndhatu devices --json"},
     [DH_COMMAND_INSPECT] =
         {"inspect", "OUT.h5", "show what a result holds",
