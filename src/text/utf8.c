@@ -241,7 +241,7 @@ AVX2 static bool vectors_are_valid(const uint8_t *text, size_t size, size_t *at)
 static size_t valid_prefix_avx2(const uint8_t *text, size_t size)
 {
     size_t at = 0;
-    if (vectors_are_valid(text, size, &at)) {
+    if (size == 0 || vectors_are_valid(text, size, &at)) { /* no text may have no memory either */
         return size;
     }
     /* Goes on at the beginning of the character before. */
