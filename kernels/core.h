@@ -7,15 +7,15 @@
  * DH_FN              a function of the kernel text
  * DH_GLOBAL          pointer into the memory of a batch
  * DH_CONSTANT        pointer into small read-only tables that the host uploads
- * DH_LOCAL           pointer into memory shared by a work group
  * DH_CONSTANT_TABLE  a table that is part of the kernel text itself
  * DH_UNROLL          before a loop of at most 16 turns: unroll it, so that the arrays it indexes can
  *                    live in registers
  * DH_ROLLED          before a loop: leave it a loop, so that the code stays in the instruction cache
  * DH_LOWEST_BIT(x)   number of the lowest bit that is set in a 64-bit word (not 0)
- * DH_BIG_ENDIAN_WORD(low, high, byte)  of the eight bytes of two little-endian words: the four from `byte` (0
- * to 3) on, as a big-endian word DH_PREFETCH(p)     asks for the memory at p early; nothing on devices, which
- * hide latency by threads */
+ * DH_PREFETCH(p)     asks for the memory at p early; nothing on devices, which hide latency by threads
+ * DH_BIG_ENDIAN_WORD(low, high, byte)
+ *                    four of the eight bytes of two little-endian words, from `byte` (0 to 3) on, as a
+ *                    big-endian word */
 #ifndef DH_KERNELS_CORE_H
 #define DH_KERNELS_CORE_H
 
@@ -43,7 +43,6 @@ typedef ulong uint64_t;
 #define DH_FN static inline
 #define DH_GLOBAL __global
 #define DH_CONSTANT __constant
-#define DH_LOCAL __local
 #define DH_CONSTANT_TABLE __constant
 
 #pragma OPENCL FP_CONTRACT OFF
@@ -62,7 +61,6 @@ typedef int64_t dh_i64;
 
 #define DH_GLOBAL
 #define DH_CONSTANT
-#define DH_LOCAL
 
 #if defined(__CUDACC__)
 #define DH_FN static __device__ __forceinline__

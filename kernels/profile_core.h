@@ -125,33 +125,6 @@ DH_FN void dh_profile_add(const dh_profile_tables *tables, const dh_profile_docu
 
 enum { DH_PROFILE_WINDOW = 64 /* tokens that are looked at together: a bit each in a word */ };
 
-/* The tokens of a window at which a term may begin, a bit each: those that pass the filter and those with
- * a prefix. Their slots are asked for here, all at once and a window ahead, so that the misses overlap. */
-DH_FN uint64_t dh_profile_candidates(const dh_profile_tables *tables, const dh_profile_document *document,
-                                     uint32_t base, uint32_t cursor)
-{
-    const uint32_t left = base < document->token_count ? document->token_count - base : 0;
-    const uint32_t count = left < DH_PROFILE_WINDOW ? left : DH_PROFILE_WINDOW;
-    uint64_t candidates = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint64_t passes =
-            (uint64_t)dh_profile_passes(tables->first_filter, document->lexicon, document->token[base + i]);
-        candidates |= passes << i;
-    }
-    for (uint64_t bits = candidates; bits != 0; bits &= bits - 1) {
-        const uint64_t key = dh_profile_key(document->lexicon, document->token[base + DH_LOWEST_BIT(bits)]);
-        DH_PREFETCH(&tables->slot[dh_profile_home(tables, key)]);
-    }
-    for (uint32_t h = cursor; h < document->hit_count && document->hit[h].token < base + count; h++) {
-        if (document->hit[h].lexicon == document->lexicon && document->hit[h].token >= base) {
-            candidates |= (uint64_t)1 << (document->hit[h].token - base);
-            const uint64_t key = dh_profile_key(document->lexicon, document->hit[h].hash);
-            DH_PREFETCH(&tables->slot[dh_profile_home(tables, key)]);
-        }
-    }
-    return candidates;
-}
-
 /* How far a document has been read from left to right. */
 typedef struct dh_profile_walk {
     uint32_t cursor;    /* first hit that may still matter */
@@ -180,21 +153,6 @@ DH_FN void dh_profile_window(const dh_profile_tables *tables, const dh_profile_d
             walk->free_from = at + length;
         }
     }
-}
-
-/* Counts the units of one document: counts[0..K) positive, counts[K..2K) negative (zeroed by the
- * caller). Returns the tokens inside matches. */
-DH_FN uint32_t dh_profile_count(const dh_profile_tables *tables, const dh_profile_document *document,
-                                DH_GLOBAL uint32_t *counts)
-{
-    dh_profile_walk walk = {0, 0, 0};
-    uint64_t upcoming = dh_profile_candidates(tables, document, 0, 0);
-    for (uint32_t base = 0; base < document->token_count; base += DH_PROFILE_WINDOW) {
-        const uint64_t candidates = upcoming;
-        upcoming = dh_profile_candidates(tables, document, base + DH_PROFILE_WINDOW, walk.cursor);
-        dh_profile_window(tables, document, base, candidates, &walk, counts);
-    }
-    return walk.matched;
 }
 
 /* One digit of the intensity code: by density units / (denominator * tokens), one less (not below 0) where

@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAG_BATCH = 0, TAG_RESULT = DH_ROUTE_SLOTS, NAP_NANOSECONDS = 50000 };
+enum {
+    TAG_BATCH = 0,
+    TAG_RESULT = DH_ROUTE_SLOTS,
+    NAP_NANOSECONDS = 50000,
+    LONG_NAP_NANOSECONDS = 500000,
+    SHORT_NAPS = 100
+};
 
 static const double look_every = 0.05; /* seconds, for batches that nobody answers for */
 static const double leave_seconds = 1; /* that a device may take to finish when the run is left */
@@ -21,9 +27,12 @@ uint8_t *dh_route_slot_memory(const dh_route *route, int node_rank, uint32_t slo
            (uint64_t)slot * route->shape.size;
 }
 
-static void nap(void)
+/* quiet: naps since something came, counted here. A rank that has waited for long leaves the processor to
+ * others for longer. */
+static void nap(uint32_t *quiet)
 {
-    const struct timespec time = {.tv_nsec = NAP_NANOSECONDS};
+    const struct timespec time = {.tv_nsec = *quiet < SHORT_NAPS ? NAP_NANOSECONDS : LONG_NAP_NANOSECONDS};
+    *quiet += *quiet < SHORT_NAPS;
     (void)nanosleep(&time, NULL);
 }
 
@@ -355,12 +364,13 @@ static dh_route_slot *slot_in(dh_route *route, dh_slot_state state)
 static dh_status settle(void *context, bool wait, dh_slot **out)
 {
     dh_route *route = context;
+    uint32_t quiet = 0;
     *out = NULL;
     DH_TRY(dh_route_poll(route));
     dh_route_slot *home = slot_in(route, DH_SLOT_HOME);
     while (home == NULL && wait && slot_in(route, DH_SLOT_AWAY) != NULL) {
         DH_TRY(ask_poll(route));
-        nap();
+        nap(&quiet);
         DH_TRY(dh_route_poll(route));
         home = slot_in(route, DH_SLOT_HOME);
     }
@@ -405,10 +415,11 @@ static bool is_owed(const dh_route *route)
  * waits until they are taken. */
 static dh_status recall(dh_route *route, double *left_at)
 {
+    uint32_t quiet = 0;
     while (is_owed(route)) {
         DH_TRY(dh_route_poll(route));
         leave_device(route, left_at);
-        nap();
+        nap(&quiet);
     }
     return DH_OK;
 }
@@ -425,13 +436,19 @@ dh_status dh_route_serve(dh_route *route, bool willing)
     }
     DH_TRY(dh_mail_say_finished(route->mail));
     bool all = false;
+    uint32_t quiet = 0;
+    uint64_t served = 0;
     while (!all || route->guests != NULL) { /* guests: results may be on their way to other nodes */
         const dh_status polled = dh_route_poll(route);
         status = status != DH_OK ? status : polled;
         leave_device(route, &left_at);
         DH_TRY(dh_mail_all_finished(route->mail, &all));
-        if (!all && route->guests == NULL) {
-            nap();
+        const uint64_t done = route->figures.for_ranks + route->figures.device.batches;
+        if (done != served) {
+            served = done;
+            quiet = 0;
+        } else if (!all) {
+            nap(&quiet);
         }
     }
     atomic_store(&route->board->processor.is_open, 0);

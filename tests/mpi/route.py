@@ -230,6 +230,9 @@ def check_choice(checks, work):
                 refused(bench, ranks, more, words)
         refused(bench, ranks, ("--backend", "opencl"), ("opencl",), env={"OCL_ICD_VENDORS": "/nonexistent", "OCL_ICD_FILENAMES": ""})
         refused(bench, ranks, ("--backend", "cuda"), ("cuda",), env={"CUDA_VISIBLE_DEVICES": ""})
+    for different, option in (("--route self", "route"), ("--devices none", "devices"), ("--device-timeout 7", "device-timeout")):
+        wrapper = ("/bin/sh", "-c", f'case ${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}} in 1) exec "$@" {different};; esac; exec "$@"', "sh")
+        refused(bench, 3, (), (f"--{option}", "different"), wrapper=wrapper)
 
 
 def refused(bench, ranks, more, words, **options):

@@ -1,7 +1,7 @@
 /* Tests of lexicon/lexicon.h: both formats, their errors, the compiled tables, find and vote. */
 #include "support.h"
 
-#include "kernels/profile_core.h"
+#include "kernels/profile_cpu.h"
 #include "lexicon/language.h"
 #include "lexicon/lexicon.h"
 
@@ -69,7 +69,7 @@ static outcome match_with(const dh_lexicons *lexicons, uint32_t index, const cha
                                           .hit_count = (uint32_t)sink.prefix_hit_count,
                                           .lexicon = index};
     outcome result = {.tokens = (uint32_t)sink.token_count};
-    result.matched = dh_profile_count(dh_lexicons_tables(lexicons), &document, result.counts);
+    result.matched = dh_profile_count_cpu(dh_lexicons_tables(lexicons), &document, result.counts);
     dh_token_sink_free(&sink);
     return result;
 }
