@@ -368,7 +368,8 @@ def leave_with_devices(bench, label, ranks, how, grace, fault, more=(), **option
         outcome = support.finish(process, LIMIT)
     seconds = time.monotonic() - began
     checks.ended(outcome, 75, label)
-    checks.that(seconds < grace, f"{label}: took {seconds:.1f} s of {grace}", outcome)
+    allowed = grace + (1.2 if ranks else 0)  # a second is mpirun's, which ends ranks that are ending
+    checks.that(seconds < allowed, f"{label}: took {seconds:.1f} s of {allowed}", outcome)
     checks.equal(outcome.errors(), [], f"{label}: errors", outcome)
     bench.goes_on(output, label, 2 if ranks != 2 else 3, ("--backend", "cpu"))
 
