@@ -71,7 +71,7 @@ static void set_task(const dh_route *route, dh_guest *guest)
 }
 
 /* By the rank's own processor. */
-dh_status dh_route_compute_guest(dh_route *route, dh_guest *guest)
+static dh_status compute_guest(dh_route *route, dh_guest *guest)
 {
     const double start = dh_seconds();
     dh_lane *lane = &route->settings->backend->lane[0];
@@ -91,7 +91,7 @@ static dh_status start_guest(dh_route *route, dh_guest *guest)
     guest->has_batch = true;
     set_task(route, guest);
     if (!guest->for_device) {
-        return dh_route_compute_guest(route, guest);
+        return compute_guest(route, guest);
     }
     if (route->worker == NULL) {
         guest->task.status = DH_BACKEND_LOST;
@@ -99,7 +99,6 @@ static dh_status start_guest(dh_route *route, dh_guest *guest)
     }
     const int fault = dh_fault(DH_CALL_DEVICE, "batch");
     guest->task.fault = fault > 0 ? fault : 0;
-    guest->with_device = true;
     dh_worker_submit(route->worker, &guest->task);
     return DH_OK;
 }
@@ -157,7 +156,6 @@ dh_status dh_route_guest_done(dh_route *route, dh_guest *guest)
 {
     dh_place_board *board = board_for(route, guest);
     guest->is_done = true;
-    guest->with_device = false;
     (void)atomic_fetch_sub(&board->queued_bytes, guest->text_bytes);
     dh_route_publish_device(route);
     const dh_note note = {

@@ -69,7 +69,6 @@ typedef struct dh_guest {
     int32_t place;         /* guest slot, of a batch from another node; -1: none yet, or none needed */
     dh_transfer *transfer; /* the batch on its way here, or the results on their way back */
     bool has_batch, is_done, for_device;
-    bool with_device;
     dh_task task;
 } dh_guest;
 
@@ -137,7 +136,6 @@ void dh_route_learn_own(dh_route *route, double seconds, uint64_t bytes);
 dh_status dh_route_take_ticket(dh_route *route, int from, const dh_note *note);
 dh_status dh_route_guest_done(dh_route *route, dh_guest *guest);
 dh_status dh_route_tend_guests(dh_route *route);
-dh_status dh_route_compute_guest(dh_route *route, dh_guest *guest);
 
 /* The parts of a slot that make a batch, or its results, of this size. */
 uint32_t dh_route_batch_parts(const dh_slot_shape *shape, uint8_t *memory, uint32_t documents,
