@@ -390,6 +390,13 @@ static dh_backend_status queue(dh_lane *lane, pieces *all, const dh_device_argum
     return status;
 }
 
+/* What is queued for one call of a kernel: where things stand, and what has to be copied. */
+typedef struct job {
+    dh_device_arguments arguments;
+    pieces all;
+    bool needs_text, needs_tokens;
+} job;
+
 /* Nothing to do: the batch is empty or the device is gone. */
 static bool is_idle(const dh_lane *lane, dh_backend_status *status)
 {
@@ -397,74 +404,69 @@ static bool is_idle(const dh_lane *lane, dh_backend_status *status)
     return *status != DH_BACKEND_OK || lane->batch->document_count == 0;
 }
 
-/* The job's arguments hold where the inputs are, also for the next job on the lane. */
-static void keep_inputs(dh_device_lane *state, const dh_device_arguments *arguments)
+/* The inputs that the job needs and that no job before it on this lane did. */
+static dh_backend_status begin_job(dh_lane *lane, job *out)
 {
-    state->inputs = *arguments;
-    memset(state->inputs.output, 0, sizeof state->inputs.output);
+    const dh_device_lane *state = &device_of(lane)->lane_state[lane->number];
+    out->arguments = state->inputs;
+    out->all.count = 0;
+    const dh_backend_status status = add_order(lane, &out->arguments, &out->all);
+    if (status == DH_BACKEND_OK && out->needs_text && !state->has_text) {
+        add_text(lane, &out->arguments, &out->all);
+    }
+    if (status == DH_BACKEND_OK && out->needs_tokens && !state->has_tokens) {
+        add_tokens(lane, &out->arguments, &out->all);
+    }
+    return status;
+}
+
+/* Queues the job. Where its inputs are, the next job on the lane knows, too. */
+static dh_backend_status queue_job(dh_lane *lane, job *one, const step *steps, size_t step_count)
+{
+    dh_device_lane *state = &device_of(lane)->lane_state[lane->number];
+    const dh_backend_status status = queue(lane, &one->all, &one->arguments, steps, step_count);
+    if (status == DH_BACKEND_OK) {
+        state->has_order = true;
+        state->has_text = state->has_text || one->needs_text;
+        state->has_tokens = state->has_tokens || one->needs_tokens;
+        state->inputs = one->arguments;
+        memset(state->inputs.output, 0, sizeof state->inputs.output);
+    }
+    return status;
 }
 
 dh_backend_status dh_device_sha256(dh_lane *lane, char *hex)
 {
-    dh_device_lane *state = &device_of(lane)->lane_state[lane->number];
     dh_backend_status status = DH_BACKEND_OK;
-    if (is_idle(lane, &status)) {
+    job one = {.needs_text = true};
+    if (is_idle(lane, &status) || (status = begin_job(lane, &one)) != DH_BACKEND_OK) {
         return status;
     }
-    dh_device_arguments arguments = state->inputs;
-    const uint64_t count = arguments.document_count;
-    pieces all = {.count = 0};
-    status = add_order(lane, &arguments, &all);
-    if (status != DH_BACKEND_OK) {
-        return status;
-    }
-    if (!state->has_text) {
-        add_text(lane, &arguments, &all);
-    }
-    add(&all, NULL, hex, count * 2 * DH_SHA256_SIZE, &arguments.output[DH_OUTPUT_HEX]);
+    const uint64_t count = one.arguments.document_count;
+    add(&one.all, NULL, hex, count * 2 * DH_SHA256_SIZE, &one.arguments.output[DH_OUTPUT_HEX]);
     const step steps[] = {{DH_KERNEL_SHA256, count}};
-    status = queue(lane, &all, &arguments, steps, 1);
-    if (status == DH_BACKEND_OK) {
-        state->has_order = true;
-        state->has_text = true;
-        keep_inputs(state, &arguments);
-    }
-    return status;
+    return queue_job(lane, &one, steps, 1);
 }
 
 dh_backend_status dh_device_digest(dh_lane *lane, const dh_digest_out *out)
 {
-    dh_device_lane *state = &device_of(lane)->lane_state[lane->number];
     dh_backend_status status = DH_BACKEND_OK;
-    if (is_idle(lane, &status)) {
+    job one = {.needs_text = true};
+    if (is_idle(lane, &status) || (status = begin_job(lane, &one)) != DH_BACKEND_OK) {
         return status;
     }
-    dh_device_arguments arguments = state->inputs;
-    uint64_t *at = arguments.output;
-    const uint64_t count = arguments.document_count;
-    pieces all = {.count = 0};
-    status = add_order(lane, &arguments, &all);
-    if (status != DH_BACKEND_OK) {
-        return status;
-    }
-    if (!state->has_text) {
-        add_text(lane, &arguments, &all);
-    }
-    add(&all, NULL, out->raw, count * DH_DHATUS * sizeof *out->raw, &at[DH_OUTPUT_RAW]);
-    add(&all, NULL, out->prime, count * DH_DIGEST_PRIMES * sizeof *out->prime, &at[DH_OUTPUT_DIGEST_PRIME]);
-    add(&all, NULL, out->entropy, count * sizeof *out->entropy, &at[DH_OUTPUT_ENTROPY]);
-    add(&all, NULL, out->variance, count * sizeof *out->variance, &at[DH_OUTPUT_DIGEST_VARIANCE]);
-    add(&all, NULL, out->score, count * sizeof *out->score, &at[DH_OUTPUT_SCORE]);
+    uint64_t *at = one.arguments.output;
+    const uint64_t count = one.arguments.document_count;
+    add(&one.all, NULL, out->raw, count * DH_DHATUS * sizeof *out->raw, &at[DH_OUTPUT_RAW]);
+    add(&one.all, NULL, out->prime, count * DH_DIGEST_PRIMES * sizeof *out->prime,
+        &at[DH_OUTPUT_DIGEST_PRIME]);
+    add(&one.all, NULL, out->entropy, count * sizeof *out->entropy, &at[DH_OUTPUT_ENTROPY]);
+    add(&one.all, NULL, out->variance, count * sizeof *out->variance, &at[DH_OUTPUT_DIGEST_VARIANCE]);
+    add(&one.all, NULL, out->score, count * sizeof *out->score, &at[DH_OUTPUT_SCORE]);
     const uint64_t shared_items = count * DH_DEVICE_NAME_LENGTHS;
-    arguments.long_text = shared_items < DH_DEVICE_ITEMS_FEW ? 0 : DH_DEVICE_LONG_TEXT;
+    one.arguments.long_text = shared_items < DH_DEVICE_ITEMS_FEW ? 0 : DH_DEVICE_LONG_TEXT;
     const step steps[] = {{DH_KERNEL_DIGEST_HASH, count * DH_DHATUS}, {DH_KERNEL_DIGEST_FINISH, count}};
-    status = queue(lane, &all, &arguments, steps, 2);
-    if (status == DH_BACKEND_OK) {
-        state->has_order = true;
-        state->has_text = true;
-        keep_inputs(state, &arguments);
-    }
-    return status;
+    return queue_job(lane, &one, steps, 2);
 }
 
 static void add_profile_outputs(const dh_profile_out *out, uint64_t count, uint64_t categories, uint64_t *at,
@@ -491,37 +493,22 @@ static void add_profile_outputs(const dh_profile_out *out, uint64_t count, uint6
 dh_backend_status dh_device_profile(dh_lane *lane, const dh_profile_out *out)
 {
     const dh_device *device = device_of(lane);
-    dh_device_lane *state = &device->lane_state[lane->number];
     dh_backend_status status = DH_BACKEND_OK;
-    if (is_idle(lane, &status)) {
+    job one = {.needs_tokens = true};
+    if (is_idle(lane, &status) || (status = begin_job(lane, &one)) != DH_BACKEND_OK) {
         return status;
     }
-    dh_device_arguments arguments = state->inputs;
-    arguments.tables = device->tables;
-    const uint64_t count = arguments.document_count;
+    one.arguments.tables = device->tables;
+    const uint64_t count = one.arguments.document_count;
+    const uint64_t tokens = one.arguments.token_count;
     const uint64_t categories = device->tables.category_count;
-    pieces all = {.count = 0};
-    status = add_order(lane, &arguments, &all);
-    if (status != DH_BACKEND_OK) {
-        return status;
-    }
-    if (!state->has_tokens) {
-        add_tokens(lane, &arguments, &all);
-    }
-    const uint64_t windows = (arguments.token_count + DH_PROFILE_WINDOW - 1) / DH_PROFILE_WINDOW;
-    add(&all, NULL, NULL, windows * sizeof(uint64_t), &arguments.candidates);
-    add(&all, NULL, NULL, count * categories * sizeof(double), &arguments.share);
-    add_profile_outputs(out, count, categories, arguments.output, &all);
-    const step steps[] = {
-        {DH_KERNEL_PROFILE_CANDIDATES, (arguments.token_count + DH_DEVICE_TOKENS - 1) / DH_DEVICE_TOKENS},
-        {DH_KERNEL_PROFILE_COUNT, count}};
-    status = queue(lane, &all, &arguments, steps, 2);
-    if (status == DH_BACKEND_OK) {
-        state->has_order = true;
-        state->has_tokens = true;
-        keep_inputs(state, &arguments);
-    }
-    return status;
+    const uint64_t windows = (tokens + DH_PROFILE_WINDOW - 1) / DH_PROFILE_WINDOW;
+    add(&one.all, NULL, NULL, windows * sizeof(uint64_t), &one.arguments.candidates);
+    add(&one.all, NULL, NULL, count * categories * sizeof(double), &one.arguments.share);
+    add_profile_outputs(out, count, categories, one.arguments.output, &one.all);
+    const step steps[] = {{DH_KERNEL_PROFILE_CANDIDATES, (tokens + DH_DEVICE_TOKENS - 1) / DH_DEVICE_TOKENS},
+                          {DH_KERNEL_PROFILE_COUNT, count}};
+    return queue_job(lane, &one, steps, 2);
 }
 
 dh_backend_status dh_device_poll(dh_lane *lane)

@@ -1,12 +1,9 @@
 /* dhatu: the row datasets. Each rank reads its blocks of rows from the spills and writes them where
  * HDF5 has put the dataset; deflated ones are compressed by all ranks and appended by rank 0. */
-#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "output/writer.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>

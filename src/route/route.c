@@ -10,13 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    TAG_BATCH = 0,
-    TAG_RESULT = DH_ROUTE_SLOTS,
-    NAP_NANOSECONDS = 50000,
-    LONG_NAP_NANOSECONDS = 500000,
-    SHORT_NAPS = 100
-};
+enum { NAP_NANOSECONDS = 50000, LONG_NAP_NANOSECONDS = 500000, SHORT_NAPS = 100 };
 
 static const double look_every = 0.05; /* seconds, for batches that nobody answers for */
 static const double leave_seconds = 1; /* that a device may take to finish when the run is left */
@@ -118,17 +112,15 @@ static dh_status send_elsewhere(dh_route *route, dh_route_slot *slot, const dh_r
     dh_mail_part part[DH_MAIL_PARTS_MAX];
     const uint32_t count = dh_route_batch_parts(&route->shape, batch->memory, note.documents, note.text_bytes,
                                                 note.tokens, note.hits, part);
-    return dh_mail_send_parts(route->mail, place->rank, TAG_BATCH + (int)batch->number, part, count,
+    return dh_mail_send_parts(route->mail, place->rank, DH_TAG_BATCH + (int)batch->number, part, count,
                               &slot->out);
 }
 
-static void submit(dh_route *route, dh_route_slot *slot)
+void dh_route_submit(dh_route *route, dh_task *task)
 {
     const int fault = dh_fault(DH_CALL_DEVICE, "batch");
-    slot->task =
-        (dh_task){.batch = dh_slot_batch(&slot->slot), .fault = fault > 0 ? fault : 0, .owner = NULL};
-    dh_slot_columns(&route->shape, slot->slot.memory, slot->task.column);
-    dh_worker_submit(route->worker, &slot->task);
+    task->fault = fault > 0 ? fault : 0;
+    dh_worker_submit(route->worker, task);
 }
 
 static dh_status send(dh_route *route, dh_route_slot *slot, uint32_t number)
@@ -147,7 +139,9 @@ static dh_status send(dh_route *route, dh_route_slot *slot, uint32_t number)
         place->view.queued_bytes += (double)slot->bytes;
     }
     if (place->rank == dh_comm_rank(route->comm)) {
-        submit(route, slot);
+        slot->task = (dh_task){.batch = dh_slot_batch(&slot->slot), .owner = NULL};
+        dh_slot_columns(&route->shape, slot->slot.memory, slot->task.column);
+        dh_route_submit(route, &slot->task);
         return DH_OK;
     }
     return send_elsewhere(route, slot, place);
@@ -223,8 +217,9 @@ static dh_status take_answer(dh_route *route, const dh_note *note)
     }
     /* Their sender waits until they are taken, also when it is too late for them. */
     dh_mail_part part[DH_MAIL_PARTS_MAX];
-    const uint32_t count = dh_route_result_parts(&route->shape, slot->slot.memory, note->documents, part);
-    return dh_mail_receive_parts(route->mail, place->rank, TAG_RESULT + (int)note->slot, part, count,
+    const uint32_t count =
+        dh_route_result_parts(&route->shape, slot->slot.memory, slot->slot.documents, part);
+    return dh_mail_receive_parts(route->mail, place->rank, DH_TAG_RESULT + (int)note->slot, part, count,
                                  &slot->back);
 }
 

@@ -3,12 +3,9 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "base/fault.h"
 #include "base/log.h"
 
 #include <stdlib.h>
-
-enum { TAG_BATCH = 0, TAG_RESULT = DH_ROUTE_SLOTS }; /* and the sender's slot */
 
 static uint8_t *guest_memory(const dh_route *route, int32_t place)
 {
@@ -74,11 +71,7 @@ static void set_task(const dh_route *route, dh_guest *guest)
 static dh_status compute_guest(dh_route *route, dh_guest *guest)
 {
     const double start = dh_seconds();
-    dh_lane *lane = &route->settings->backend->lane[0];
-    guest->task.status = dh_vectorise(route->settings, lane, &guest->task.batch, guest->task.column, NULL);
-    if (guest->task.status == DH_BACKEND_OK) {
-        guest->task.status = dh_lane_wait(lane);
-    }
+    guest->task.status = dh_vectorise_here(route->settings, &guest->task.batch, guest->task.column, NULL);
     route->figures.for_ranks++;
     route->figures.for_ranks_bytes += guest->text_bytes;
     dh_route_learn_own(route, dh_seconds() - start, guest->text_bytes);
@@ -97,9 +90,7 @@ static dh_status start_guest(dh_route *route, dh_guest *guest)
         guest->task.status = DH_BACKEND_LOST;
         return dh_route_guest_done(route, guest);
     }
-    const int fault = dh_fault(DH_CALL_DEVICE, "batch");
-    guest->task.fault = fault > 0 ? fault : 0;
-    dh_worker_submit(route->worker, &guest->task);
+    dh_route_submit(route, &guest->task);
     return DH_OK;
 }
 
@@ -114,8 +105,8 @@ static dh_status fetch_batch(dh_route *route, dh_guest *guest)
             const uint32_t count =
                 dh_route_batch_parts(&route->shape, guest_memory(route, guest->place), guest->documents,
                                      guest->text_bytes, guest->tokens, guest->hits, part);
-            return dh_mail_receive_parts(route->mail, guest->from, TAG_BATCH + (int)guest->slot, part, count,
-                                         &guest->transfer);
+            return dh_mail_receive_parts(route->mail, guest->from, DH_TAG_BATCH + (int)guest->slot, part,
+                                         count, &guest->transfer);
         }
     }
     return DH_OK;
@@ -162,7 +153,6 @@ dh_status dh_route_guest_done(dh_route *route, dh_guest *guest)
         .kind = DH_NOTE_DONE,
         .slot = guest->slot,
         .sequence = guest->sequence,
-        .documents = guest->documents,
         .status = (uint32_t)guest->task.status,
         .flags = (atomic_load(&board->is_open) == 0 ? DH_NOTE_CLOSED : 0) |
                  (guest->task.is_touched ? DH_NOTE_TOUCHED : 0),
@@ -174,7 +164,7 @@ dh_status dh_route_guest_done(dh_route *route, dh_guest *guest)
         dh_mail_part part[DH_MAIL_PARTS_MAX];
         const uint32_t count =
             dh_route_result_parts(&route->shape, guest_memory(route, guest->place), guest->documents, part);
-        return dh_mail_send_parts(route->mail, guest->from, TAG_RESULT + (int)guest->slot, part, count,
+        return dh_mail_send_parts(route->mail, guest->from, DH_TAG_RESULT + (int)guest->slot, part, count,
                                   &guest->transfer);
     }
     return DH_OK;

@@ -72,7 +72,9 @@ typedef struct dh_guest {
     dh_task task;
 } dh_guest;
 
-/* Messages. */
+/* Messages. Tags of batches and results between nodes: and the sender's slot. */
+enum { DH_TAG_BATCH = 0, DH_TAG_RESULT = DH_ROUTE_SLOTS };
+
 typedef enum dh_note_kind { DH_NOTE_TICKET = 1, DH_NOTE_DONE } dh_note_kind;
 
 enum {
@@ -84,7 +86,7 @@ typedef struct dh_note {
     uint16_t kind;
     uint16_t for_device; /* ticket */
     uint32_t slot, sequence;
-    uint32_t documents;
+    uint32_t documents; /* ticket */
     uint64_t text_bytes, tokens, hits;
     uint32_t status; /* done: dh_backend_status */
     uint32_t flags;  /* done: DH_NOTE_CLOSED, DH_NOTE_TOUCHED, or'ed */
@@ -145,6 +147,9 @@ uint32_t dh_route_result_parts(const dh_slot_shape *shape, uint8_t *memory, uint
                                dh_mail_part part[DH_MAIL_PARTS_MAX]);
 
 /* ---- route.c ---- */
+
+/* Gives the batch to this rank's device. */
+void dh_route_submit(dh_route *route, dh_task *task);
 
 void dh_route_set_dispatcher(dh_route *route);
 uint8_t *dh_route_slot_memory(const dh_route *route, int node_rank, uint32_t slot);

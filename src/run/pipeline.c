@@ -167,11 +167,8 @@ static dh_status compute_batch(dh_pipeline *pipeline, const dh_slot *slot, doubl
         column[c] = engine_row(pipeline, c, slot->first_row);
     }
     const dh_batch batch = dh_slot_batch(slot);
-    dh_lane *lane = &settings->backend->lane[0];
-    dh_backend_status outcome = dh_vectorise(settings, lane, &batch, column, pipeline->stats.job_seconds);
-    if (outcome == DH_BACKEND_OK) {
-        outcome = dh_lane_wait(lane);
-    }
+    const dh_backend_status outcome =
+        dh_vectorise_here(settings, &batch, column, pipeline->stats.job_seconds);
     if (outcome != DH_BACKEND_OK) {
         return dh_error(DH_FAILED, "the jobs failed on backend %s: %s", settings->backend->kind->name,
                         outcome == DH_BACKEND_LOST ? settings->backend->kind->error(settings->backend)

@@ -128,3 +128,11 @@ dh_backend_status dh_vectorise(const dh_settings *settings, dh_lane *lane, const
     }
     return status;
 }
+
+dh_backend_status dh_vectorise_here(const dh_settings *settings, const dh_batch *batch, void *const *column,
+                                    double *job_seconds)
+{
+    dh_lane *lane = &settings->backend->lane[0];
+    const dh_backend_status status = dh_vectorise(settings, lane, batch, column, job_seconds);
+    return status == DH_BACKEND_OK ? dh_lane_wait(lane) : status;
+}

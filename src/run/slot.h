@@ -60,4 +60,8 @@ uint16_t *dh_slot_lexicon(const dh_slot *slot);
 dh_backend_status dh_vectorise(const dh_settings *settings, dh_lane *lane, const dh_batch *batch,
                                void *const *column, double *job_seconds);
 
+/* The same on the rank's own processor, to its end. */
+dh_backend_status dh_vectorise_here(const dh_settings *settings, const dh_batch *batch, void *const *column,
+                                    double *job_seconds);
+
 #endif
