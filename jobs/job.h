@@ -18,6 +18,7 @@
 #ifndef DH_JOBS_JOB_H
 #define DH_JOBS_JOB_H
 
+#include "base/buffer.h"
 #include "base/status.h"
 #include "kernels/backend.h"
 
@@ -42,7 +43,13 @@ typedef enum dh_type {
 size_t dh_type_size(dh_type type);
 
 /* Where a column stands in the result. */
-typedef enum dh_place { DH_OBS = 0, DH_OBSM } dh_place;
+typedef enum dh_place {
+    DH_OBS = 0,
+    DH_OBSM,
+    DH_KEPT, /* spilled, for the reduce phase (src/reduce); not in the result */
+    DH_TOKEN /* width elements for each token of a batch, not for a document: what a kernel hands to the job's
+              * `values`. Neither spilled nor in the result */
+} dh_place;
 
 /* A per-document output. Strings live as long as the job. */
 typedef struct dh_column {
@@ -86,8 +93,25 @@ struct dh_emitter {
                        uint32_t dim_count, const void *data, const char *description, const char *unit);
 };
 
+typedef enum dh_norm { DH_NORM_NONE = 0, DH_NORM_L1, DH_NORM_L2 } dh_norm;
+
+/* Options of jobs, resolved (docs/jobs.md). */
+typedef struct dh_job_options {
+    dh_ngram_range ngrams; /* of features and vocab */
+    uint32_t features;     /* columns of X */
+    bool alternate_sign, binary, idf;
+    dh_norm norm;
+    uint64_t top;                                 /* terms of vocab in the result */
+    uint32_t shingle_tokens, bands, band_rows;    /* of neardup; bands * band_rows permutations */
+    uint32_t min_shingles;                        /* documents with fewer are joined to equal ones only */
+    double threshold;                             /* of the estimated Jaccard similarity of a kept pair */
+    uint64_t minhash_seed;
+    bool keep_minhash; /* obsm/minhash is in the result */
+} dh_job_options;
+
 /* What a job may use when it is created. All outlive the job. */
 typedef struct dh_job_setup {
+    const dh_job_options *options;
     const dh_profile_tables *lexicons;           /* NULL unless a job with uses_lexicons is active */
     const char *const *category;                 /* names, lexicons->category_count of them */
     const char *(*language_name)(uint16_t code); /* "en", "und"; static storage */
@@ -99,6 +123,8 @@ struct dh_job {
     const char *name;
     const char *summary; /* one line, for `dhatu jobs` */
     bool uses_lexicons;
+    bool uses_spelling; /* batches have spelling */
+    bool uses_terms;    /* the engine counts the n-grams of all documents (src/reduce/terms.h) */
 
     /* *state belongs to the engine until free. Errors: DH_NO_MEMORY, DH_USAGE (logged). */
     dh_status (*create)(const dh_job_setup *setup, void **state);
@@ -116,6 +142,13 @@ struct dh_job {
     /* Queues the job's kernels over lane->batch. column[c] has room for the batch's documents. Threads with a
      * lane each may call it at the same time: it may not change the state. */
     dh_backend_status (*vectorise)(const void *state, dh_lane *lane, void *const *column);
+
+    /* Values of documents, as many as each has; NULL: none; one active job may have them. Called where the batch was
+     * read, when its kernels are done: appends the bytes of document d to out and sets how many values they are.
+     * They are spilled in the order of documents; the job's reducer in src/reduce reads them.
+     * Errors: DH_NO_MEMORY (logged). */
+    dh_status (*values)(const void *state, const dh_batch *batch, void *const *column, uint32_t d,
+                        dh_buffer *out, uint32_t *count);
 
     /* Sums by source: how many, their names, and adding the documents [from, to) of rows. May be 0/NULL. */
     uint32_t (*source_sum_count)(const void *state);
@@ -144,5 +177,8 @@ extern const dh_job dh_job_documents;
 extern const dh_job dh_job_null;
 extern const dh_job dh_job_profile;
 extern const dh_job dh_job_digest;
+extern const dh_job dh_job_features;
+extern const dh_job dh_job_vocab;
+extern const dh_job dh_job_neardup;
 
 #endif

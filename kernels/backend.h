@@ -13,6 +13,8 @@
 
 #include "kernels/batch.h"
 #include "kernels/digest.h"
+#include "kernels/minhash.h"
+#include "kernels/ngrams.h"
 #include "kernels/profile.h"
 #include "kernels/sha256.h"
 
@@ -92,6 +94,11 @@ typedef struct dh_backend_kind {
     dh_backend_status (*sha256)(dh_lane *lane, char *hex);
     dh_backend_status (*digest)(dh_lane *lane, const dh_digest_out *out);
     dh_backend_status (*profile)(dh_lane *lane, const dh_profile_out *out); /* with the loaded tables */
+    /* hash: lengths of the range for each token of the batch (kernels/ngrams.h). The batch has spelling. */
+    dh_backend_status (*ngrams)(dh_lane *lane, dh_ngram_range range, uint32_t *hash);
+    dh_backend_status (*minhash)(dh_lane *lane, const dh_minhash_options *options, const dh_minhash_out *out);
+    /* digest[d * 32 ...]: SHA-256 of the document's spelling without its last space. The batch has spelling. */
+    dh_backend_status (*sha256_spelling)(dh_lane *lane, uint8_t *digest);
 
     /* OK: all that was queued is done and the lane is free. BUSY: ask again; never blocks. */
     dh_backend_status (*poll)(dh_lane *lane);

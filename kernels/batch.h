@@ -27,6 +27,14 @@ typedef struct dh_batch {
     const dh_prefix_hit *prefix_hit;
     const uint64_t *prefix_hit_offset; /* document_count + 1 */
     const uint16_t *lexicon;           /* index of the document's lexicon, or DH_NO_LEXICON */
+
+    /* How the tokens are spelled, where a job wants it (dh_job.uses_spelling); else all three are NULL. Each
+     * token's normalised UTF-8, followed by one space, document after document; tokens i to j of a document
+     * joined by spaces are so the bytes from the begin of i to the end of j. */
+    const uint8_t *spelling;
+    const uint64_t *spelling_offset; /* document_count + 1 */
+    const uint32_t *token_end;       /* as token: where it ends (its space stands there), from the begin of the
+                                      * document's spelling. A token begins one behind the end of the one before */
 } dh_batch;
 
 #endif

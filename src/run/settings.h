@@ -20,6 +20,8 @@ enum {
     DH_ENGINE_LANGUAGE,   /* u16, dh_language code */
     DH_ENGINE_STATUS,     /* u8, dh_document_status */
     DH_ENGINE_ID_END,     /* u32, end of the document's id in the chunk's id bytes */
+    DH_ENGINE_VALUES,      /* u32, values of the document (dh_job.values) */
+    DH_ENGINE_VALUE_BYTES, /* u32, their bytes */
     DH_ENGINE_COLUMNS
 };
 
@@ -55,6 +57,10 @@ typedef struct dh_settings {
     uint64_t token_limit, id_limit, batch_size;
     dh_lexicons *lexicons; /* NULL unless a job uses them, or the vote for a language does */
     bool uses_lexicons;    /* a job does: prefixes are worth finding */
+    bool uses_spelling, uses_terms;  /* a job does */
+    const dh_active_job *value_job;  /* the job that has values; NULL: none */
+    uint64_t memory;                 /* --memory */
+    dh_job_options job_options;
     dh_job_setup job_setup;
     dh_active_job job[DH_JOBS_MAX];
     uint32_t job_count;
@@ -72,6 +78,9 @@ void dh_settings_free(dh_settings *settings);
 /* Checks the known answers of all jobs on the backend and loads what their kernels need. Errors: DH_INTERNAL,
  * DH_FAILED, DH_NO_MEMORY (logged). */
 dh_status dh_settings_ready(const dh_settings *settings, dh_backend *backend);
+
+/* The job as it is active, or NULL. Its column k is column first_column + k of the schema. */
+const dh_active_job *dh_settings_job(const dh_settings *settings, const dh_job *job);
 
 /* The options that matter to the result, as JSON: the config that the result records. */
 dh_status dh_settings_config(const dh_settings *settings, const dh_options *options, dh_buffer *out);

@@ -46,6 +46,8 @@ dh_batch dh_slot_batch(const dh_slot *slot);
 /* The batch of so many documents in a slot of another rank. */
 dh_batch dh_slot_batch_at(const dh_slot_shape *shape, const uint8_t *memory, uint32_t documents);
 
+uint64_t *dh_slot_spelling_offset(const dh_slot *slot);
+
 /* Where the results stand, by column of the schema. */
 void dh_slot_columns(const dh_slot_shape *shape, uint8_t *memory, void *column[DH_SCHEMA_COLUMNS_MAX]);
 

@@ -48,6 +48,13 @@ typedef struct dh_token_sink {
     dh_prefix_hit *prefix_hit; /* .token counts from the document's first token */
     size_t prefix_hit_count, prefix_hit_capacity;
     bool token_lent, prefix_hit_lent;
+    /* With keeps_spelling: each token's normalised UTF-8 and one space behind it; and for each token where it ends
+     * (its space stands there), from the begin of its document's spelling. token_end has token_capacity places and is
+     * lent where token is. */
+    bool keeps_spelling, spelling_lent;
+    uint8_t *spelling;
+    size_t spelling_size, spelling_capacity;
+    uint32_t *token_end;
     uint64_t token_limit; /* of one document; more is DH_BAD_DATA (not logged). At most 2^32 - 1 are taken */
 } dh_token_sink;
 

@@ -1,0 +1,31 @@
+/* dhatu: exact counts of n-grams over the corpus (jobs vocab and features).
+ *
+ * While documents are read, the n-grams of a chunk are counted in a table and spilled with it (run/terms.h); the shuffle
+ * brings the counts of an n-gram together. Two n-grams are the same when their bytes are: hashes only find
+ * them. */
+#ifndef DH_REDUCE_TERMS_H
+#define DH_REDUCE_TERMS_H
+
+#include "reduce/step.h"
+
+/* The stage "terms": key XXH3-64 of the n-gram, name its UTF-8, value two 64-bit numbers: how often it occurs, in how
+ * many documents. */
+typedef struct dh_terms {
+    bool is_there;
+    dh_stage stage;
+    uint64_t terms, occurrences; /* different n-grams; all of them */
+    /* Of job vocab, on rank 0: the `top_count` commonest, by frequency, then by the bytes of the term. */
+    uint64_t top_count;
+    uint32_t term_width;   /* bytes of the longest of these */
+    char *term;            /* top_count x term_width, NUL-padded */
+    uint64_t *frequency, *documents;
+} dh_terms;
+
+/* COLLECTIVE. Also writes reduce->vocab_tsv: a header, then term, frequency, documents, by frequency, then by bytes. */
+dh_status dh_reduce_terms(const dh_reduce *reduce, dh_terms *out);
+void dh_terms_free(dh_terms *terms);
+
+/* On rank 0: uns/dhatu/vocab. */
+dh_status dh_terms_emit(const dh_terms *terms, dh_emitter *emitter);
+
+#endif
