@@ -4,8 +4,9 @@
  *     bench_kernels [--backend NAME] [--batch MB] [--rounds N] [--lanes N]
  *
  * Texts, tokens and lexicon are made up: a token for six bytes, one in four passes the filter of what may
- * begin a term, one in sixteen has prefixes. The targets run in turn, and the medians are printed. A
- * processor's rates are those of one core.
+ * begin a term, one in sixteen has prefixes. ngrams are of one and two tokens, minhash has 112 permutations
+ * of shingles of five. Rates are of the text, also of kernels that read tokens or their spelling. The targets
+ * run in turn, and the medians are printed. A processor's rates are those of one core.
  *
  * Devices have two lines: "all lanes", end to end with copies in both directions, and "resident", of further
  * runs on a batch that the device already has: the kernels and the copies of their results.
@@ -28,17 +29,24 @@
 enum {
     TARGETS_MAX = 32,
     ROUNDS_MAX = 99,
-    JOBS = 3,
+    JOBS = 6,
     REPEATS = 5,  /* of a kernel on a resident batch */
     STREAMED = 4, /* batches a lane in a run end to end */
     BYTES_A_TOKEN = 6,
-    LANE_BATCHES = 5, /* text, tokens, prefixes, and the results of all repeats */
-    CATEGORIES = 9
+    LANE_BATCHES = 12, /* text, tokens, prefixes, spelling, and the results of all repeats */
+    CATEGORIES = 9,
+    PERMUTATIONS = 112,
+    SHINGLE_TOKENS = 5,
+    SHINGLES_COUNTED = 5
 };
 
-enum { JOB_SHA256 = 0, JOB_DIGEST, JOB_PROFILE };
+enum { JOB_SHA256 = 0, JOB_DIGEST, JOB_PROFILE, JOB_NGRAMS, JOB_MINHASH, JOB_SPELLING };
 
-static const char *const job_name[JOBS] = {"sha256", "digest", "profile"};
+static const char *const job_name[JOBS] = {"sha256", "digest",  "profile",
+                                           "ngrams", "minhash", "sha256_spelling"};
+
+/* Words, and pairs of them. */
+static const dh_ngram_range ngram_range = {1, 2};
 
 typedef struct bench_options {
     const char *backend;
@@ -116,6 +124,9 @@ typedef struct outputs {
     char *hex;
     dh_digest_out digest;
     dh_profile_out profile;
+    uint32_t *ngrams;
+    dh_minhash_out minhash;
+    uint8_t *spelling_digest;
 } outputs;
 
 typedef struct workload {
@@ -123,12 +134,15 @@ typedef struct workload {
     dh_batch batch;
     uint64_t document_size, text_bytes, tokens, hits;
     outputs lane[DH_LANES_MAX];
+    uint32_t flip[PERMUTATIONS], factor[PERMUTATIONS];
+    dh_minhash_options minhash;
 } workload;
 
-static outputs outputs_create(size_t n)
+static outputs outputs_create(size_t n, uint64_t tokens)
 {
-    enum { PARTS = 16, OF_A_DOCUMENT = 512 };
-    block all = block_create(n * OF_A_DOCUMENT + (size_t)PARTS * 64);
+    enum { PARTS = 20, OF_A_DOCUMENT = 1024 };
+    const size_t ngrams = (size_t)tokens * dh_ngram_lengths(ngram_range);
+    block all = block_create(n * OF_A_DOCUMENT + ngrams * sizeof(uint32_t) + (size_t)PARTS * 64);
     outputs made = {.hex = carve(&all, n, 64),
                     .digest = {.raw = carve(&all, n, DH_DHATUS * sizeof(uint16_t)),
                                .prime = carve(&all, n, DH_DIGEST_PRIMES * sizeof(double)),
@@ -144,7 +158,11 @@ static outputs outputs_create(size_t n)
                                 .variance = carve(&all, n, sizeof(double)),
                                 .code2 = carve(&all, n, sizeof(uint64_t)),
                                 .code3 = carve(&all, n, sizeof(uint64_t)),
-                                .code5 = carve(&all, n, sizeof(uint64_t))}};
+                                .code5 = carve(&all, n, sizeof(uint64_t))},
+                    .ngrams = carve(&all, ngrams, sizeof(uint32_t)),
+                    .minhash = {.signature = carve(&all, n, PERMUTATIONS * sizeof(uint32_t)),
+                                .shingles = carve(&all, n, sizeof(uint32_t))},
+                    .spelling_digest = carve(&all, n, DH_SHA256_SIZE)};
     made.block = all;
     return made;
 }
@@ -163,41 +181,65 @@ static sample_batch *make_documents(const sample_set *set, uint64_t document_siz
     return batch;
 }
 
-static workload workload_create(const sample_set *set, uint64_t document_size, const bench_options *options)
+/* The batch in one block. */
+static dh_batch copy_batch(block *to, const sample_batch *from)
 {
-    enum { PARTS = 7, OF_A_DOCUMENT = 26 /* its offsets and lexicon */ };
+    const uint32_t documents = from->view.document_count;
+    const size_t offsets = (size_t)documents + 1;
+    const size_t tokens = from->token_offset[documents];
+    return (dh_batch){.document_count = documents,
+                      .text = carve_copy(to, from->text, from->text_offset[documents], 1),
+                      .text_offset = carve_copy(to, from->text_offset, offsets, sizeof(uint64_t)),
+                      .token = carve_copy(to, from->token, tokens, sizeof(uint64_t)),
+                      .token_offset = carve_copy(to, from->token_offset, offsets, sizeof(uint64_t)),
+                      .prefix_hit = carve_copy(to, from->prefix_hit, from->prefix_hit_offset[documents],
+                                               sizeof(dh_prefix_hit)),
+                      .prefix_hit_offset = carve_copy(to, from->prefix_hit_offset, offsets, sizeof(uint64_t)),
+                      .lexicon = carve_copy(to, from->lexicon, documents, sizeof(uint16_t)),
+                      .spelling = carve_copy(to, from->spelling, from->spelling_offset[documents], 1),
+                      .spelling_offset = carve_copy(to, from->spelling_offset, offsets, sizeof(uint64_t)),
+                      .token_end = carve_copy(to, from->token_end, tokens, sizeof(uint32_t))};
+}
+
+static workload *workload_create(const sample_set *set, uint64_t document_size, const bench_options *options)
+{
+    enum {
+        PARTS = 10,
+        OF_A_DOCUMENT = 34 /* its offsets and lexicon */,
+        OF_A_TOKEN = 12,
+        PERMUTATION_SEED = 1
+    };
     const uint64_t documents = options->batch_bytes / document_size;
     sample_batch *from = make_documents(set, document_size, documents);
-    workload made = {.document_size = document_size,
-                     .text_bytes = from->text_offset[documents],
-                     .tokens = from->token_offset[documents],
-                     .hits = from->prefix_hit_offset[documents]};
-    made.block =
-        block_create(made.text_bytes + made.tokens * sizeof(uint64_t) + made.hits * sizeof(dh_prefix_hit) +
-                     (documents + 1) * OF_A_DOCUMENT + (size_t)PARTS * 64);
-    block *to = &made.block;
-    made.batch = (dh_batch){
-        .document_count = (uint32_t)documents,
-        .text = carve_copy(to, from->text, made.text_bytes, 1),
-        .text_offset = carve_copy(to, from->text_offset, documents + 1, sizeof(uint64_t)),
-        .token = carve_copy(to, from->token, made.tokens, sizeof(uint64_t)),
-        .token_offset = carve_copy(to, from->token_offset, documents + 1, sizeof(uint64_t)),
-        .prefix_hit = carve_copy(to, from->prefix_hit, made.hits, sizeof(dh_prefix_hit)),
-        .prefix_hit_offset = carve_copy(to, from->prefix_hit_offset, documents + 1, sizeof(uint64_t)),
-        .lexicon = carve_copy(to, from->lexicon, documents, sizeof(uint16_t))};
+    workload *made = sample_allocate(1, sizeof *made);
+    *made = (workload){.document_size = document_size,
+                       .text_bytes = from->text_offset[documents],
+                       .tokens = from->token_offset[documents],
+                       .hits = from->prefix_hit_offset[documents]};
+    made->block = block_create(made->text_bytes + from->spelling_offset[documents] +
+                               made->tokens * OF_A_TOKEN + made->hits * sizeof(dh_prefix_hit) +
+                               (documents + 1) * OF_A_DOCUMENT + (size_t)PARTS * 64);
+    made->batch = copy_batch(&made->block, from);
     sample_batch_free(from);
+    dh_minhash_permutations(PERMUTATION_SEED, PERMUTATIONS, made->flip, made->factor);
+    made->minhash = (dh_minhash_options){.shingle_tokens = SHINGLE_TOKENS,
+                                         .permutations = PERMUTATIONS,
+                                         .counted = SHINGLES_COUNTED,
+                                         .flip = made->flip,
+                                         .factor = made->factor};
     for (uint32_t l = 0; l < options->lanes; l++) {
-        made.lane[l] = outputs_create(documents);
+        made->lane[l] = outputs_create(documents, made->tokens);
     }
     return made;
 }
 
-static void workload_free(const workload *work)
+static void workload_free(workload *work)
 {
     for (uint32_t l = 0; l < DH_LANES_MAX; l++) {
         free(work->lane[l].block.memory);
     }
     free(work->block.memory);
+    free(work);
 }
 
 /* ---- targets ----------------------------------------------------------------------------------------- */
@@ -304,16 +346,28 @@ static void check(const dh_backend *backend, dh_backend_status status)
     }
 }
 
-static void queue(dh_lane *lane, int job, const outputs *out)
+static dh_backend_status queue_kernel(dh_lane *lane, const workload *work, int job, const outputs *out)
 {
     const dh_backend_kind *kind = lane->backend->kind;
-    if (job == JOB_SHA256) {
-        check(lane->backend, kind->sha256(lane, out->hex));
-    } else if (job == JOB_DIGEST) {
-        check(lane->backend, kind->digest(lane, &out->digest));
-    } else {
-        check(lane->backend, kind->profile(lane, &out->profile));
+    switch (job) {
+    case JOB_SHA256:
+        return kind->sha256(lane, out->hex);
+    case JOB_DIGEST:
+        return kind->digest(lane, &out->digest);
+    case JOB_PROFILE:
+        return kind->profile(lane, &out->profile);
+    case JOB_NGRAMS:
+        return kind->ngrams(lane, ngram_range, out->ngrams);
+    case JOB_MINHASH:
+        return kind->minhash(lane, &work->minhash, &out->minhash);
+    default:
+        return kind->sha256_spelling(lane, out->spelling_digest);
     }
+}
+
+static void queue(dh_lane *lane, const workload *work, int job, const outputs *out)
+{
+    check(lane->backend, queue_kernel(lane, work, job, out));
 }
 
 /* Seconds a batch, with all lanes busy. */
@@ -329,7 +383,7 @@ static double run_streamed(dh_backend *backend, const workload *work, int job)
         }
         if (b < batches) {
             check(backend, backend->kind->begin(lane, &work->batch));
-            queue(lane, job, &work->lane[b % lanes]);
+            queue(lane, work, job, &work->lane[b % lanes]);
         }
     }
     return (seconds_now() - start) / batches;
@@ -342,7 +396,7 @@ static double run_repeated(dh_backend *backend, const workload *work, int job, i
     const double start = seconds_now();
     check(backend, backend->kind->begin(lane, &work->batch));
     for (int r = 0; r < repeats; r++) {
-        queue(lane, job, &work->lane[0]);
+        queue(lane, work, job, &work->lane[0]);
     }
     check(backend, dh_lane_wait(lane));
     return seconds_now() - start;
@@ -391,7 +445,7 @@ static void measure_target(target *one, const workload *work, int job, uint32_t 
         }
     }
 #ifdef DH_BENCH_OPENSSL
-    if (one->backend == NULL && job != JOB_PROFILE) {
+    if (one->backend == NULL && (job == JOB_SHA256 || job == JOB_DIGEST)) {
         one->streamed[job][round] = run_openssl(work, job);
     }
 #endif
@@ -490,7 +544,7 @@ static void print_rate(const target *one, const workload *work, int job, const c
 {
     const double middle = median(seconds, rounds);
     if (middle > 0) {
-        printf("  %-8s %-26s %-10s %10.1f MB/s %12.0f documents/s\n", job_name[job], one->label, what,
+        printf("  %-16s %-26s %-10s %10.1f MB/s %12.0f documents/s\n", job_name[job], one->label, what,
                (double)work->text_bytes / middle / 1e6, work->batch.document_count / middle);
     }
 }
@@ -586,9 +640,9 @@ int main(int argc, char **argv)
     print_memcpy();
     print_engines();
     for (size_t s = 0; s < sizeof document_size / sizeof *document_size; s++) {
-        const workload work = workload_create(set, document_size[s], &options);
-        measure(&all, &work, &options);
-        workload_free(&work);
+        workload *work = workload_create(set, document_size[s], &options);
+        measure(&all, work, &options);
+        workload_free(work);
     }
     for (uint32_t t = 0; t < all.count; t++) {
         if (all.item[t].backend != NULL) {

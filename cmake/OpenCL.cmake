@@ -37,7 +37,8 @@ set(DHATU_HAVE_OPENCL 0)
 
 # In the order in which they include each other.
 set(DHATU_OPENCL_TEXTS kernels/core.h kernels/math_core.h kernels/sha256_core.h kernels/digest.h
-  kernels/digest_core.h kernels/batch.h kernels/profile.h kernels/profile_core.h kernels/device_core.h)
+  kernels/digest_core.h kernels/batch.h kernels/profile.h kernels/profile_core.h kernels/ngrams.h
+  kernels/ngrams_core.h kernels/minhash.h kernels/minhash_core.h kernels/device_core.h)
 
 if(NOT DHATU_OPENCL MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "DHATU_OPENCL is ${DHATU_OPENCL}, but must be AUTO, ON or OFF")

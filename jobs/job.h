@@ -101,10 +101,10 @@ typedef struct dh_job_options {
     uint32_t features;     /* columns of X */
     bool alternate_sign, binary, idf;
     dh_norm norm;
-    uint64_t top;                                 /* terms of vocab in the result */
-    uint32_t shingle_tokens, bands, band_rows;    /* of neardup; bands * band_rows permutations */
-    uint32_t min_shingles;                        /* documents with fewer are joined to equal ones only */
-    double threshold;                             /* of the estimated Jaccard similarity of a kept pair */
+    uint64_t top;                              /* terms of vocab in the result */
+    uint32_t shingle_tokens, bands, band_rows; /* of neardup; bands * band_rows permutations */
+    uint32_t min_shingles;                     /* documents with fewer are joined to equal ones only */
+    double threshold;                          /* of the estimated Jaccard similarity of a kept pair */
     uint64_t minhash_seed;
     bool keep_minhash; /* obsm/minhash is in the result */
 } dh_job_options;
@@ -122,6 +122,7 @@ typedef struct dh_job dh_job;
 struct dh_job {
     const char *name;
     const char *summary; /* one line, for `dhatu jobs` */
+    const char *adds; /* what the reduce phase adds to the result, for `dhatu jobs`, a line each; or NULL */
     bool uses_lexicons;
     bool uses_spelling; /* batches have spelling */
     bool uses_terms;    /* the engine counts the n-grams of all documents (src/reduce/terms.h) */
@@ -143,10 +144,10 @@ struct dh_job {
      * lane each may call it at the same time: it may not change the state. */
     dh_backend_status (*vectorise)(const void *state, dh_lane *lane, void *const *column);
 
-    /* Values of documents, as many as each has; NULL: none; one active job may have them. Called where the batch was
-     * read, when its kernels are done: appends the bytes of document d to out and sets how many values they are.
-     * They are spilled in the order of documents; the job's reducer in src/reduce reads them.
-     * Errors: DH_NO_MEMORY (logged). */
+    /* Values of documents, as many as each has; NULL: none; one active job may have them. Called where the
+     * batch was read, when its kernels are done: appends the bytes of document d to out and sets how many
+     * values they are. They are spilled in the order of documents; the job's reducer in src/reduce reads
+     * them. Errors: DH_NO_MEMORY (logged). */
     dh_status (*values)(const void *state, const dh_batch *batch, void *const *column, uint32_t d,
                         dh_buffer *out, uint32_t *count);
 

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-const dh_job *const dh_jobs[] = {&dh_job_profile, &dh_job_digest, &dh_job_null, NULL};
+const dh_job *const dh_jobs[] = {
+    &dh_job_profile, &dh_job_digest, &dh_job_features, &dh_job_vocab, &dh_job_neardup, &dh_job_null, NULL};
 
 const dh_job *dh_job_find(const char *name, size_t size)
 {

@@ -3,6 +3,8 @@
 #include "kernels/core.h"
 #include "kernels/cpu.h"
 #include "kernels/digest_core.h"
+#include "kernels/minhash_engine.h"
+#include "kernels/ngrams_cpu.h"
 #include "kernels/profile_cpu.h"
 
 #include <stdbool.h>
@@ -227,6 +229,27 @@ static dh_backend_status cpu_profile(dh_lane *lane, const dh_profile_out *out)
     return DH_BACKEND_OK;
 }
 
+static dh_backend_status cpu_ngrams(dh_lane *lane, dh_ngram_range range, uint32_t *hash)
+{
+    dh_ngrams_batch(lane->batch, range, hash);
+    return DH_BACKEND_OK;
+}
+
+static dh_backend_status cpu_minhash(dh_lane *lane, const dh_minhash_options *options,
+                                     const dh_minhash_out *out)
+{
+    dh_minhash_batch(((const cpu_backend *)lane->backend)->features, lane->batch, options, out);
+    return DH_BACKEND_OK;
+}
+
+static dh_backend_status cpu_sha256_spelling(dh_lane *lane, uint8_t *digest)
+{
+    const dh_batch *batch = lane->batch;
+    const dh_sha256_engine engine = dh_sha256_engine_lanes(((const cpu_backend *)lane->backend)->features);
+    dh_sha256_batch_cut(engine, batch->spelling, batch->spelling_offset, batch->document_count, 1, digest);
+    return DH_BACKEND_OK;
+}
+
 const dh_backend_kind dh_backend_cpu = {
     .name = "cpu",
     .devices = cpu_devices,
@@ -242,5 +265,8 @@ const dh_backend_kind dh_backend_cpu = {
     .sha256 = cpu_sha256,
     .digest = cpu_digest,
     .profile = cpu_profile,
+    .ngrams = cpu_ngrams,
+    .minhash = cpu_minhash,
+    .sha256_spelling = cpu_sha256_spelling,
     .poll = cpu_poll,
 };

@@ -189,6 +189,12 @@ static const cuda_kernel kernels[DH_KERNEL_COUNT] = {
     {(const void *)dh_kernel_digest_finish, "kernel digest_finish"},
     {(const void *)dh_kernel_profile_candidates, "kernel profile_candidates"},
     {(const void *)dh_kernel_profile_count, "kernel profile_count"},
+    {(const void *)dh_kernel_ngrams, "kernel ngrams"},
+    {(const void *)dh_kernel_minhash_clear, "kernel minhash_clear"},
+    {(const void *)dh_kernel_minhash_shingles, "kernel minhash_shingles"},
+    {(const void *)dh_kernel_minhash_minima, "kernel minhash_minima"},
+    {(const void *)dh_kernel_minhash_finish, "kernel minhash_finish"},
+    {(const void *)dh_kernel_sha256_spelling, "kernel sha256_spelling"},
 };
 
 /* ---- open and close ---------------------------------------------------------------------------------- */
@@ -452,5 +458,8 @@ extern "C" const dh_backend_kind dh_backend_cuda = {
     .sha256 = dh_device_sha256,
     .digest = dh_device_digest,
     .profile = dh_device_profile,
+    .ngrams = dh_device_ngrams,
+    .minhash = dh_device_minhash,
+    .sha256_spelling = dh_device_sha256_spelling,
     .poll = dh_device_poll,
 };

@@ -306,6 +306,12 @@ static cl_int make_kernels(opencl_device *opencl)
         [DH_KERNEL_DIGEST_FINISH] = "dh_kernel_digest_finish",
         [DH_KERNEL_PROFILE_CANDIDATES] = "dh_kernel_profile_candidates",
         [DH_KERNEL_PROFILE_COUNT] = "dh_kernel_profile_count",
+        [DH_KERNEL_NGRAMS] = "dh_kernel_ngrams",
+        [DH_KERNEL_MINHASH_CLEAR] = "dh_kernel_minhash_clear",
+        [DH_KERNEL_MINHASH_SHINGLES] = "dh_kernel_minhash_shingles",
+        [DH_KERNEL_MINHASH_MINIMA] = "dh_kernel_minhash_minima",
+        [DH_KERNEL_MINHASH_FINISH] = "dh_kernel_minhash_finish",
+        [DH_KERNEL_SHA256_SPELLING] = "dh_kernel_sha256_spelling",
     };
     cl_int error = CL_SUCCESS;
     for (int k = 0; k < DH_KERNEL_COUNT && error == CL_SUCCESS; k++) {
@@ -687,5 +693,8 @@ const dh_backend_kind dh_backend_opencl = {
     .sha256 = dh_device_sha256,
     .digest = dh_device_digest,
     .profile = dh_device_profile,
+    .ngrams = dh_device_ngrams,
+    .minhash = dh_device_minhash,
+    .sha256_spelling = dh_device_sha256_spelling,
     .poll = dh_device_poll,
 };

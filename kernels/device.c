@@ -8,13 +8,25 @@
 /* A lane's block less than this holds nothing that is worth the way. */
 enum { LANE_BYTES_MIN = 4096 };
 
+/* What kernels read. Offsets of tokens tell, too, how many tokens there are. */
+enum {
+    INPUT_ORDER = 1,
+    INPUT_TEXT = 2,
+    INPUT_TOKEN_OFFSETS = 4,
+    INPUT_TOKENS = 8,
+    INPUT_LEXICONS = 16, /* prefix hits, and each document's lexicon */
+    INPUT_SPELLING = 32,
+    INPUT_TOKEN_ENDS = 64
+};
+
 /* What stands in a lane's block. */
 typedef struct dh_device_lane {
     dh_device_arguments inputs; /* no outputs */
     uint64_t used;              /* bytes of the block */
     uint32_t *order;            /* of the batch's documents, on the host: it stays until the batch is done */
     uint32_t order_room;
-    bool has_order, has_text, has_tokens, is_queued;
+    uint32_t has; /* INPUT_, or'ed: what stands there */
+    bool is_queued;
 } dh_device_lane;
 
 static dh_device *device_of(const dh_lane *lane)
@@ -29,15 +41,16 @@ static uint64_t align(uint64_t size)
 
 /* ---- open and close ---------------------------------------------------------------------------------- */
 
-/* Bytes of a lane's block: what the largest batch takes with what kernels keep between them, as far as there
- * is memory. An eighth of the free memory is left for tables and for others. */
+/* Bytes of a lane's block: what the largest batch takes with what kernels keep between them (minhash: half of
+ * what token hashes take), as far as there is memory. An eighth of the free memory is left for tables and for
+ * others. */
 static uint64_t block_size(const dh_backend_options *options, uint64_t memory_free)
 {
     uint64_t usable = memory_free - memory_free / 8;
     if (options->memory_max != 0) {
         usable = options->memory_max < memory_free ? options->memory_max : memory_free;
     }
-    const uint64_t wanted = options->lane_bytes + options->lane_bytes / 8 + (UINT64_C(1) << 16);
+    const uint64_t wanted = options->lane_bytes + options->lane_bytes / 4 + (UINT64_C(1) << 16);
     const uint64_t share = usable / options->lanes;
     return (wanted < share ? wanted : share) / DH_DEVICE_ALIGNMENT * DH_DEVICE_ALIGNMENT;
 }
@@ -269,13 +282,14 @@ static dh_backend_status copy_out(dh_lane *lane, const pieces *all)
 }
 
 /* Sorts the documents by size, long ones first, as coarsely as it matters: by blocks of SHA-256, or by as
- * many tokens where there is no text. */
+ * many tokens where there is neither text nor spelling. */
 static void sort_documents(const dh_batch *batch, uint32_t *order)
 {
     enum { CLASSES = 512, BLOCK_BYTES = 64, BLOCK_TOKENS = 8 };
     uint32_t start[CLASSES + 1] = {0};
-    const uint64_t *offset = batch->text_offset != NULL ? batch->text_offset : batch->token_offset;
-    const uint64_t block = batch->text_offset != NULL ? BLOCK_BYTES : BLOCK_TOKENS;
+    const uint64_t *bytes = batch->text_offset != NULL ? batch->text_offset : batch->spelling_offset;
+    const uint64_t *offset = bytes != NULL ? bytes : batch->token_offset;
+    const uint64_t block = bytes != NULL ? BLOCK_BYTES : BLOCK_TOKENS;
     for (uint32_t d = 0; d < batch->document_count; d++) {
         const uint64_t blocks = (offset[d + 1] - offset[d]) / block;
         start[CLASSES - (blocks < CLASSES ? blocks : CLASSES - 1)]++;
@@ -295,9 +309,6 @@ static dh_backend_status add_order(dh_lane *lane, dh_device_arguments *to, piece
     dh_device *device = device_of(lane);
     dh_device_lane *state = &device->lane_state[lane->number];
     const uint32_t count = lane->batch->document_count;
-    if (state->has_order) {
-        return DH_BACKEND_OK;
-    }
     if (count > state->order_room) {
         uint32_t *order = realloc(state->order, count * sizeof *order);
         if (order == NULL) {
@@ -322,21 +333,43 @@ static void add_text(const dh_lane *lane, dh_device_arguments *to, pieces *all)
     add(all, size != 0 ? batch->text + to->text_base : NULL, NULL, size, &to->text);
 }
 
-static void add_tokens(const dh_lane *lane, dh_device_arguments *to, pieces *all)
+static void add_token_offsets(const dh_lane *lane, dh_device_arguments *to, pieces *all)
 {
     const dh_batch *batch = lane->batch;
     const uint64_t count = batch->document_count;
     to->token_base = batch->token_offset[0];
     to->token_count = batch->token_offset[count] - to->token_base;
+    add(all, batch->token_offset, NULL, (count + 1) * sizeof(uint64_t), &to->token_offset);
+}
+
+/* One value a token; values is NULL where a batch has no tokens. */
+static void add_of_tokens(const dh_device_arguments *to, const void *values, uint64_t size, uint64_t *at,
+                          pieces *all)
+{
+    const bool any = to->token_count != 0;
+    add(all, any ? (const uint8_t *)values + to->token_base * size : NULL, NULL, to->token_count * size, at);
+}
+
+static void add_lexicons(const dh_lane *lane, dh_device_arguments *to, pieces *all)
+{
+    const dh_batch *batch = lane->batch;
+    const uint64_t count = batch->document_count;
     to->hit_base = batch->prefix_hit_offset[0];
     const uint64_t hits = batch->prefix_hit_offset[count] - to->hit_base;
-    add(all, batch->token_offset, NULL, (count + 1) * sizeof(uint64_t), &to->token_offset);
-    add(all, to->token_count != 0 ? batch->token + to->token_base : NULL, NULL,
-        to->token_count * sizeof(uint64_t), &to->token);
     add(all, batch->prefix_hit_offset, NULL, (count + 1) * sizeof(uint64_t), &to->hit_offset);
     add(all, hits != 0 ? batch->prefix_hit + to->hit_base : NULL, NULL, hits * sizeof(dh_prefix_hit),
         &to->hit);
     add(all, batch->lexicon, NULL, count * sizeof *batch->lexicon, &to->lexicon);
+}
+
+static void add_spelling(const dh_lane *lane, dh_device_arguments *to, pieces *all)
+{
+    const dh_batch *batch = lane->batch;
+    const uint64_t count = batch->document_count;
+    to->spelling_base = batch->spelling_offset[0];
+    const uint64_t size = batch->spelling_offset[count] - to->spelling_base;
+    add(all, batch->spelling_offset, NULL, (count + 1) * sizeof(uint64_t), &to->spelling_offset);
+    add(all, size != 0 ? batch->spelling + to->spelling_base : NULL, NULL, size, &to->spelling);
 }
 
 /* ---- kernels ----------------------------------------------------------------------------------------- */
@@ -394,7 +427,7 @@ static dh_backend_status queue(dh_lane *lane, pieces *all, const dh_device_argum
 typedef struct job {
     dh_device_arguments arguments;
     pieces all;
-    bool needs_text, needs_tokens;
+    uint32_t needs; /* INPUT_, or'ed */
 } job;
 
 /* Nothing to do: the batch is empty or the device is gone. */
@@ -410,14 +443,33 @@ static dh_backend_status begin_job(dh_lane *lane, job *out)
     const dh_device_lane *state = &device_of(lane)->lane_state[lane->number];
     out->arguments = state->inputs;
     out->all.count = 0;
-    const dh_backend_status status = add_order(lane, &out->arguments, &out->all);
-    if (status == DH_BACKEND_OK && out->needs_text && !state->has_text) {
-        add_text(lane, &out->arguments, &out->all);
+    const uint32_t missing = out->needs & ~state->has;
+    dh_device_arguments *to = &out->arguments;
+    if ((missing & INPUT_ORDER) != 0) {
+        const dh_backend_status status = add_order(lane, to, &out->all);
+        if (status != DH_BACKEND_OK) {
+            return status;
+        }
     }
-    if (status == DH_BACKEND_OK && out->needs_tokens && !state->has_tokens) {
-        add_tokens(lane, &out->arguments, &out->all);
+    if ((missing & INPUT_TEXT) != 0) {
+        add_text(lane, to, &out->all);
     }
-    return status;
+    if ((missing & INPUT_TOKEN_OFFSETS) != 0) {
+        add_token_offsets(lane, to, &out->all);
+    }
+    if ((missing & INPUT_TOKENS) != 0) {
+        add_of_tokens(to, lane->batch->token, sizeof(uint64_t), &to->token, &out->all);
+    }
+    if ((missing & INPUT_LEXICONS) != 0) {
+        add_lexicons(lane, to, &out->all);
+    }
+    if ((missing & INPUT_SPELLING) != 0) {
+        add_spelling(lane, to, &out->all);
+    }
+    if ((missing & INPUT_TOKEN_ENDS) != 0) {
+        add_of_tokens(to, lane->batch->token_end, sizeof(uint32_t), &to->token_end, &out->all);
+    }
+    return DH_BACKEND_OK;
 }
 
 /* Queues the job. Where its inputs are, the next job on the lane knows, too. */
@@ -426,9 +478,7 @@ static dh_backend_status queue_job(dh_lane *lane, job *one, const step *steps, s
     dh_device_lane *state = &device_of(lane)->lane_state[lane->number];
     const dh_backend_status status = queue(lane, &one->all, &one->arguments, steps, step_count);
     if (status == DH_BACKEND_OK) {
-        state->has_order = true;
-        state->has_text = state->has_text || one->needs_text;
-        state->has_tokens = state->has_tokens || one->needs_tokens;
+        state->has |= one->needs;
         state->inputs = one->arguments;
         memset(state->inputs.output, 0, sizeof state->inputs.output);
     }
@@ -438,7 +488,7 @@ static dh_backend_status queue_job(dh_lane *lane, job *one, const step *steps, s
 dh_backend_status dh_device_sha256(dh_lane *lane, char *hex)
 {
     dh_backend_status status = DH_BACKEND_OK;
-    job one = {.needs_text = true};
+    job one = {.needs = INPUT_ORDER | INPUT_TEXT};
     if (is_idle(lane, &status) || (status = begin_job(lane, &one)) != DH_BACKEND_OK) {
         return status;
     }
@@ -451,7 +501,7 @@ dh_backend_status dh_device_sha256(dh_lane *lane, char *hex)
 dh_backend_status dh_device_digest(dh_lane *lane, const dh_digest_out *out)
 {
     dh_backend_status status = DH_BACKEND_OK;
-    job one = {.needs_text = true};
+    job one = {.needs = INPUT_ORDER | INPUT_TEXT};
     if (is_idle(lane, &status) || (status = begin_job(lane, &one)) != DH_BACKEND_OK) {
         return status;
     }
@@ -494,7 +544,7 @@ dh_backend_status dh_device_profile(dh_lane *lane, const dh_profile_out *out)
 {
     const dh_device *device = device_of(lane);
     dh_backend_status status = DH_BACKEND_OK;
-    job one = {.needs_tokens = true};
+    job one = {.needs = INPUT_ORDER | INPUT_TOKEN_OFFSETS | INPUT_TOKENS | INPUT_LEXICONS};
     if (is_idle(lane, &status) || (status = begin_job(lane, &one)) != DH_BACKEND_OK) {
         return status;
     }
@@ -509,6 +559,71 @@ dh_backend_status dh_device_profile(dh_lane *lane, const dh_profile_out *out)
     const step steps[] = {{DH_KERNEL_PROFILE_CANDIDATES, (tokens + DH_DEVICE_TOKENS - 1) / DH_DEVICE_TOKENS},
                           {DH_KERNEL_PROFILE_COUNT, count}};
     return queue_job(lane, &one, steps, 2);
+}
+
+dh_backend_status dh_device_ngrams(dh_lane *lane, dh_ngram_range range, uint32_t *hash)
+{
+    dh_backend_status status = DH_BACKEND_OK;
+    job one = {.needs = INPUT_TOKEN_OFFSETS | INPUT_SPELLING | INPUT_TOKEN_ENDS};
+    if (is_idle(lane, &status) || (status = begin_job(lane, &one)) != DH_BACKEND_OK) {
+        return status;
+    }
+    one.arguments.ngram_least = range.least;
+    one.arguments.ngram_most = range.most;
+    const uint64_t tokens = one.arguments.token_count;
+    add(&one.all, NULL, hash, tokens * dh_ngram_lengths(range) * sizeof *hash,
+        &one.arguments.output[DH_OUTPUT_NGRAM]);
+    const step steps[] = {{DH_KERNEL_NGRAMS, tokens}};
+    return queue_job(lane, &one, steps, 1);
+}
+
+dh_backend_status dh_device_minhash(dh_lane *lane, const dh_minhash_options *options,
+                                    const dh_minhash_out *out)
+{
+    dh_backend_status status = DH_BACKEND_OK;
+    job one = {.needs = INPUT_TOKEN_OFFSETS | INPUT_TOKENS};
+    if (is_idle(lane, &status) || (status = begin_job(lane, &one)) != DH_BACKEND_OK) {
+        return status;
+    }
+    dh_device_arguments *to = &one.arguments;
+    to->shingle_tokens = options->shingle_tokens;
+    to->shingle_power = dh_shingle_power(options->shingle_tokens);
+    to->permutations = options->permutations;
+    to->counted = options->counted;
+    const uint64_t count = to->document_count;
+    const uint64_t tokens = to->token_count;
+    const uint64_t table_size = options->permutations * sizeof(uint32_t);
+    const uint64_t signatures = count * options->permutations;
+    const uint64_t places = count * (options->counted + 1);
+    add(&one.all, options->flip, NULL, table_size, &to->flip);
+    add(&one.all, options->factor, NULL, table_size, &to->factor);
+    add(&one.all, NULL, NULL, tokens * sizeof(uint32_t), &to->shingle);
+    add(&one.all, NULL, NULL, places * sizeof(uint32_t), &to->found);
+    add(&one.all, NULL, out->signature, signatures * sizeof *out->signature,
+        &to->output[DH_OUTPUT_SIGNATURE]);
+    add(&one.all, NULL, out->shingles, count * sizeof *out->shingles, &to->output[DH_OUTPUT_SHINGLES]);
+    const uint64_t stretches = (tokens + DH_DEVICE_STRETCH - 1) / DH_DEVICE_STRETCH;
+    const uint64_t parts = (options->permutations + DH_DEVICE_PERMUTATIONS - 1) / DH_DEVICE_PERMUTATIONS;
+    const step steps[] = {
+        {DH_KERNEL_MINHASH_CLEAR, signatures + places},
+        {DH_KERNEL_MINHASH_SHINGLES, (tokens + DH_DEVICE_TOKENS - 1) / DH_DEVICE_TOKENS},
+        {DH_KERNEL_MINHASH_MINIMA, stretches * parts},
+        {DH_KERNEL_MINHASH_FINISH, count},
+    };
+    return queue_job(lane, &one, steps, sizeof steps / sizeof steps[0]);
+}
+
+dh_backend_status dh_device_sha256_spelling(dh_lane *lane, uint8_t *digest)
+{
+    dh_backend_status status = DH_BACKEND_OK;
+    job one = {.needs = INPUT_ORDER | INPUT_SPELLING};
+    if (is_idle(lane, &status) || (status = begin_job(lane, &one)) != DH_BACKEND_OK) {
+        return status;
+    }
+    const uint64_t count = one.arguments.document_count;
+    add(&one.all, NULL, digest, count * DH_SHA256_SIZE, &one.arguments.output[DH_OUTPUT_SPELLING_DIGEST]);
+    const step steps[] = {{DH_KERNEL_SHA256_SPELLING, count}};
+    return queue_job(lane, &one, steps, 1);
 }
 
 dh_backend_status dh_device_poll(dh_lane *lane)

@@ -3,9 +3,9 @@
  *
  * Each lane has one block of device memory and one queue (stream) of commands that are done in order. The
  * block is laid out anew for each batch; kernels find its parts by byte offsets (dh_device_arguments). Inputs
- * are copied when the first kernel that reads them is queued: the text for sha256 and digest, tokens for
- * profile. The compiled lexicons have a block of their own. All memory is taken once, when the backend is
- * opened, and the tables' when they are loaded. */
+ * are copied when the first kernel that reads them is queued: the text for sha256 and digest, token hashes
+ * for profile and minhash, spelling for ngrams and sha256_spelling. The compiled lexicons have a block of
+ * their own. All memory is taken once, when the backend is opened, and the tables' when they are loaded. */
 #ifndef DH_KERNELS_DEVICE_H
 #define DH_KERNELS_DEVICE_H
 
@@ -70,6 +70,10 @@ dh_backend_status dh_device_begin(dh_lane *lane, const dh_batch *batch);
 dh_backend_status dh_device_sha256(dh_lane *lane, char *hex);
 dh_backend_status dh_device_digest(dh_lane *lane, const dh_digest_out *out);
 dh_backend_status dh_device_profile(dh_lane *lane, const dh_profile_out *out);
+dh_backend_status dh_device_ngrams(dh_lane *lane, dh_ngram_range range, uint32_t *hash);
+dh_backend_status dh_device_minhash(dh_lane *lane, const dh_minhash_options *options,
+                                    const dh_minhash_out *out);
+dh_backend_status dh_device_sha256_spelling(dh_lane *lane, uint8_t *digest);
 dh_backend_status dh_device_poll(dh_lane *lane);
 
 #endif

@@ -8,16 +8,20 @@
 
 #include "kernels/core.h"
 #include "kernels/digest_core.h"
+#include "kernels/minhash_core.h"
+#include "kernels/ngrams_core.h"
 #include "kernels/profile_core.h"
 #include "kernels/sha256_core.h"
 
 enum {
     DH_DEVICE_ALIGNMENT = 64,
-    DH_DEVICE_GROUP = 128,      /* work items of a group (block), where the device allows it */
-    DH_DEVICE_TOKENS = 8,       /* tokens that an item of the kernel of candidates looks at */
+    DH_DEVICE_GROUP = 128, /* work items of a group (block), where the device allows it */
+    DH_DEVICE_TOKENS = 8,  /* tokens that an item of the kernels of candidates and of shingles looks at */
     DH_DEVICE_NAME_LENGTHS = 3, /* of the digest's names */
     DH_DEVICE_NAMES_MAX = 4,    /* of one length */
     DH_DEVICE_OUTPUTS = 10,
+    DH_DEVICE_PERMUTATIONS = 8,    /* of an item of the kernel of minima */
+    DH_DEVICE_STRETCH = 512,       /* tokens that it goes through, of however many documents */
     DH_DEVICE_LONG_TEXT = 1 << 14, /* bytes */
     /* Fewer do not keep a large device busy: a warp for each of its schedulers. */
     DH_DEVICE_ITEMS_FEW = 1 << 14
@@ -37,6 +41,12 @@ typedef enum dh_device_kernel {
     DH_KERNEL_DIGEST_FINISH,
     DH_KERNEL_PROFILE_CANDIDATES,
     DH_KERNEL_PROFILE_COUNT,
+    DH_KERNEL_NGRAMS,
+    DH_KERNEL_MINHASH_CLEAR,
+    DH_KERNEL_MINHASH_SHINGLES,
+    DH_KERNEL_MINHASH_MINIMA,
+    DH_KERNEL_MINHASH_FINISH,
+    DH_KERNEL_SHA256_SPELLING,
     DH_KERNEL_COUNT
 } dh_device_kernel;
 
@@ -61,6 +71,9 @@ enum {
     DH_OUTPUT_CODE3,
     DH_OUTPUT_CODE5
 };
+enum { DH_OUTPUT_NGRAM = 0 };
+enum { DH_OUTPUT_SIGNATURE = 0, DH_OUTPUT_SHINGLES };
+enum { DH_OUTPUT_SPELLING_DIGEST = 0 };
 
 /* A batch and the outputs of a job in the lane's block. An output that is not wanted has the offset 0, where
  * nothing stands. */
@@ -69,11 +82,19 @@ typedef struct dh_device_arguments {
     dh_u64 order;      /* document_count 32-bit numbers: the document of each item, long ones first */
     dh_u64 candidates; /* a bit a token: a term may begin here */
     dh_u64 share;      /* document_count x category_count doubles */
+    dh_u64 spelling_offset, spelling, token_end;
+    dh_u64 flip, factor; /* of the permutations; what stands behind the last is read, too */
+    dh_u64 shingle;      /* a 32-bit number a token: x of the shingle that begins with it, if one does */
+    dh_u64 found;        /* document_count x (counted + 1): see dh_device_find */
     dh_u64 output[DH_DEVICE_OUTPUTS];
-    dh_u64 text_base, token_base, hit_base; /* the batch's first offsets: text, token and hit begin there */
-    dh_u64 token_count;                     /* of the batch */
-    dh_u64 long_text; /* bytes from which on the digest's names do not share their work */
-    dh_u32 document_count, reserved;
+    /* The batch's first offsets: text, token, hit and spelling begin there. */
+    dh_u64 text_base, token_base, hit_base, spelling_base;
+    dh_u64 token_count;   /* of the batch */
+    dh_u64 long_text;     /* bytes from which on the digest's names do not share their work */
+    dh_u64 shingle_power; /* dh_shingle_power(shingle_tokens) */
+    dh_u32 document_count;
+    dh_u32 ngram_least, ngram_most;
+    dh_u32 shingle_tokens, permutations, counted;
     dh_device_tables tables;
 } dh_device_arguments;
 
@@ -84,10 +105,15 @@ typedef struct dh_device_arguments {
     extern "C" __global__ void __launch_bounds__(DH_DEVICE_GROUP)                                            \
         name(dh_u8 *lane, const dh_u8 *tables, const dh_device_arguments a)
 #define DH_ITEM ((dh_u64)blockIdx.x * blockDim.x + threadIdx.x)
+/* Both give what stood at p before: of a store where that was `expected`, of a store of the smaller one. */
+#define DH_ATOMIC_SWAP(p, expected, value) atomicCAS((dh_u32 *)(p), expected, value)
+#define DH_ATOMIC_LEAST(p, value) atomicMin(p, value)
 #else
 #define DH_KERNEL(name)                                                                                      \
     __kernel void name(__global dh_u8 *lane, __global const dh_u8 *tables, const dh_device_arguments a)
 #define DH_ITEM ((dh_u64)get_global_id(0))
+#define DH_ATOMIC_SWAP(p, expected, value) atomic_cmpxchg(p, expected, value)
+#define DH_ATOMIC_LEAST(p, value) atomic_min(p, value)
 #endif
 
 /* Items that run together take as long as the longest of their documents, so they get documents of about the
@@ -97,7 +123,38 @@ DH_FN dh_u64 dh_device_document(DH_GLOBAL const dh_u8 *lane, const dh_device_arg
     return ((DH_GLOBAL const dh_u32 *)(lane + a->order))[item];
 }
 
+/* The document that has a token of the batch: the last one that begins at or before it. */
+DH_FN dh_u32 dh_device_document_of(DH_GLOBAL const dh_u64 *token_offset, dh_u32 document_count, dh_u64 token)
+{
+    dh_u32 low = 0;
+    dh_u32 high = document_count;
+    while (high - low > 1U) {
+        const dh_u32 middle = low + (high - low) / 2U;
+        if (token_offset[middle] <= token) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* ---- SHA-256 of a document ---------------------------------------------------------------------------- */
+
+/* Bytes of the lane's block. */
+typedef struct dh_device_span {
+    dh_u64 begin, end;
+} dh_device_span;
+
+DH_FN dh_device_span dh_device_text(DH_GLOBAL const dh_u8 *lane, const dh_device_arguments *a,
+                                    dh_u64 document)
+{
+    DH_GLOBAL const dh_u64 *offset = (DH_GLOBAL const dh_u64 *)(lane + a->text_offset) + document;
+    dh_device_span span;
+    span.begin = a->text + offset[0] - a->text_base;
+    span.end = a->text + offset[1] - a->text_base;
+    return span;
+}
 
 /* A message, prefix and text, as it is read: in aligned pieces of 16 bytes. The piece that holds the end of a
  * block and the beginning of the next is kept. */
@@ -128,15 +185,13 @@ DH_FN void dh_device_piece(dh_device_message *message, dh_u32 word[4])
 
 /* Whatever stands before the text is read in place of the prefix, so something must stand before the first
  * text of a batch. */
-DH_FN void dh_device_message_begin(DH_GLOBAL const dh_u8 *lane, const dh_device_arguments *a, dh_u64 document,
-                                   dh_u32 prefix_size, dh_device_message *message)
+DH_FN void dh_device_message_begin(DH_GLOBAL const dh_u8 *lane, dh_device_span text, dh_u32 prefix_size,
+                                   dh_device_message *message)
 {
-    DH_GLOBAL const dh_u64 *offset = (DH_GLOBAL const dh_u64 *)(lane + a->text_offset) + document;
-    const dh_u64 end = a->text + offset[1] - a->text_base;
-    const dh_u64 begin = a->text + offset[0] - a->text_base - prefix_size;
+    const dh_u64 begin = text.begin - prefix_size;
     message->next = (DH_GLOBAL const uint4 *)(lane + (begin & ~(dh_u64)15));
-    message->end = (DH_GLOBAL const uint4 *)(lane + ((end + 15) & ~(dh_u64)15));
-    message->size = (dh_i64)(end - begin);
+    message->end = (DH_GLOBAL const uint4 *)(lane + ((text.end + 15) & ~(dh_u64)15));
+    message->size = (dh_i64)(text.end - begin);
     message->left = message->size;
     message->skip = (dh_u32)begin & 15U;
     dh_device_piece(message, message->word);
@@ -282,9 +337,8 @@ DH_FN void dh_device_shared_block(dh_u32 w[16], dh_u32 names, dh_u32 state[DH_DE
 /* state[s] = SHA-256 of the text behind each of `names` names of one length, of which the first has the place
  * `first` in dh_device_name. names and prefix_size are constants where this is called: the arrays live in
  * registers. */
-DH_FN void dh_device_hash(DH_GLOBAL const dh_u8 *lane, const dh_device_arguments *a, dh_u64 document,
-                          dh_u32 first, dh_u32 names, dh_u32 prefix_size,
-                          dh_u32 state[DH_DEVICE_NAMES_MAX][8])
+DH_FN void dh_device_hash(DH_GLOBAL const dh_u8 *lane, dh_device_span text, dh_u32 first, dh_u32 names,
+                          dh_u32 prefix_size, dh_u32 state[DH_DEVICE_NAMES_MAX][8])
 {
     dh_device_message message;
     dh_u32 w[16];
@@ -295,7 +349,7 @@ DH_FN void dh_device_hash(DH_GLOBAL const dh_u8 *lane, const dh_device_arguments
             state[s][i] = 0;
         }
     }
-    dh_device_message_begin(lane, a, document, prefix_size, &message);
+    dh_device_message_begin(lane, text, prefix_size, &message);
     dh_device_block(&message, w);
     dh_device_first_block(w, first, names, prefix_size, state);
     DH_ROLLED
@@ -321,12 +375,35 @@ DH_KERNEL(dh_kernel_sha256)
     }
     const dh_u64 document = dh_device_document(lane, &a, DH_ITEM);
     dh_u32 state[DH_DEVICE_NAMES_MAX][8];
-    dh_device_hash(lane, &a, document, 0, 1, 0, state);
+    dh_device_hash(lane, dh_device_text(lane, &a, document), 0, 1, 0, state);
     DH_GLOBAL dh_u32 *hex = (DH_GLOBAL dh_u32 *)(lane + a.output[DH_OUTPUT_HEX]) + document * 16U;
     DH_UNROLL
     for (dh_u32 i = 0; i < 8U; i++) {
         hex[2U * i] = dh_device_hex(state[0][i] >> 16);
         hex[2U * i + 1U] = dh_device_hex(state[0][i] & 0xFFFFU);
+    }
+}
+
+DH_KERNEL(dh_kernel_sha256_spelling)
+{
+    if (DH_ITEM >= a.document_count) {
+        return;
+    }
+    const dh_u64 document = dh_device_document(lane, &a, DH_ITEM);
+    DH_GLOBAL const dh_u64 *offset = (DH_GLOBAL const dh_u64 *)(lane + a.spelling_offset) + document;
+    dh_device_span spelling;
+    spelling.begin = a.spelling + offset[0] - a.spelling_base;
+    spelling.end = a.spelling + offset[1] - a.spelling_base;
+    if (spelling.end > spelling.begin) {
+        spelling.end--; /* its last space */
+    }
+    dh_u32 state[DH_DEVICE_NAMES_MAX][8];
+    dh_device_hash(lane, spelling, 0, 1, 0, state);
+    DH_GLOBAL dh_u32 *digest =
+        (DH_GLOBAL dh_u32 *)(lane + a.output[DH_OUTPUT_SPELLING_DIGEST]) + document * 8U;
+    DH_UNROLL
+    for (dh_u32 i = 0; i < 8U; i++) {
+        digest[i] = DH_BIG_ENDIAN_WORD(state[0][i], 0U, 0U);
     }
 }
 
@@ -336,7 +413,7 @@ DH_FN void dh_device_raw_weights(DH_GLOBAL dh_u8 *lane, const dh_device_argument
                                  dh_u32 first, dh_u32 names, dh_u32 prefix_size)
 {
     dh_u32 state[DH_DEVICE_NAMES_MAX][8];
-    dh_device_hash(lane, a, document, first, names, prefix_size, state);
+    dh_device_hash(lane, dh_device_text(lane, a, document), first, names, prefix_size, state);
     DH_GLOBAL dh_u16 *raw = (DH_GLOBAL dh_u16 *)(lane + a->output[DH_OUTPUT_RAW]) + document * DH_DHATUS;
     DH_UNROLL
     for (dh_u32 s = 0; s < names; s++) { /* bytes 0, 5, 13, 21, 29 */
@@ -414,22 +491,6 @@ DH_FN dh_profile_tables dh_device_profile_tables(DH_GLOBAL const dh_u8 *tables, 
     all.next_filter = (DH_GLOBAL const dh_u64 *)(tables + at->next_filter);
     all.term_count = at->term_count;
     return all;
-}
-
-/* The document that has a token of the batch: the last one that begins at or before it. */
-DH_FN dh_u32 dh_device_document_of(DH_GLOBAL const dh_u64 *token_offset, dh_u32 document_count, dh_u64 token)
-{
-    dh_u32 low = 0;
-    dh_u32 high = document_count;
-    while (high - low > 1U) {
-        const dh_u32 middle = low + (high - low) / 2U;
-        if (token_offset[middle] <= token) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
 }
 
 /* Tokens at which a term may begin, whatever document they are in: an item a byte of bits. */
@@ -543,6 +604,183 @@ DH_KERNEL(dh_kernel_profile_count)
     const dh_u32 matched = dh_device_count(lane, &a, &all, document, counts);
     dh_profile_finish(&all, counts, token_offset[1] - token_offset[0], matched, (dh_u32)document, share,
                       &out);
+}
+
+/* ---- n-grams ------------------------------------------------------------------------------------------ */
+
+/* An item a token. */
+DH_KERNEL(dh_kernel_ngrams)
+{
+    const dh_u64 token = DH_ITEM;
+    if (token >= a.token_count) {
+        return;
+    }
+    const dh_u32 lengths = a.ngram_most - a.ngram_least + 1U;
+    DH_GLOBAL const dh_u64 *offset = (DH_GLOBAL const dh_u64 *)(lane + a.token_offset);
+    const dh_u32 document = dh_device_document_of(offset, a.document_count, token + a.token_base);
+    const dh_u64 begin = offset[document] - a.token_base;
+    const dh_u64 end = offset[document + 1U] - a.token_base;
+    const dh_u64 at = ((DH_GLOBAL const dh_u64 *)(lane + a.spelling_offset))[document] - a.spelling_base;
+    dh_ngrams_token(lane + a.spelling + at, (DH_GLOBAL const dh_u32 *)(lane + a.token_end) + begin,
+                    end - begin, token - begin, a.ngram_least, a.ngram_most,
+                    (DH_GLOBAL dh_u32 *)(lane + a.output[DH_OUTPUT_NGRAM]) + token * lengths);
+}
+
+/* ---- minhash ------------------------------------------------------------------------------------------ */
+
+/* Signatures and found shingles, before any shingle is seen. */
+DH_KERNEL(dh_kernel_minhash_clear)
+{
+    const dh_u64 signatures = (dh_u64)a.document_count * a.permutations;
+    const dh_u64 found = (dh_u64)a.document_count * (a.counted + 1U);
+    const dh_u64 item = DH_ITEM;
+    if (item < signatures) {
+        ((DH_GLOBAL dh_u32 *)(lane + a.output[DH_OUTPUT_SIGNATURE]))[item] = DH_MINHASH_NONE;
+    } else if (item < signatures + found) {
+        ((DH_GLOBAL dh_u32 *)(lane + a.found))[item - signatures] = DH_MINHASH_NONE;
+    }
+}
+
+/* Adds x to the set of a document's shingles, of `counted` places and one for the number that marks a place
+ * as empty. Places fill from the first on and never change again, so whoever brings the same x meets it where
+ * another has put it, and a place that is read too early is only empty. Which x are in a full set depends on
+ * who came first, their number does not. */
+DH_FN void dh_device_find(DH_GLOBAL volatile dh_u32 *found, dh_u32 counted, dh_u32 x)
+{
+    if (x == DH_MINHASH_NONE) {
+        found[counted] = 0;
+        return;
+    }
+    for (dh_u32 place = 0; place < counted; place++) {
+        dh_u32 there = found[place];
+        if (there == DH_MINHASH_NONE) {
+            there = DH_ATOMIC_SWAP(found + place, DH_MINHASH_NONE, x);
+        }
+        if (there == DH_MINHASH_NONE || there == x) {
+            return;
+        }
+    }
+}
+
+/* x of each shingle, and the sets of different ones: an item DH_DEVICE_TOKENS tokens. */
+DH_KERNEL(dh_kernel_minhash_shingles)
+{
+    const dh_u64 first = DH_ITEM * DH_DEVICE_TOKENS;
+    if (first >= a.token_count) {
+        return;
+    }
+    const dh_u64 left = a.token_count - first;
+    const dh_u32 count = left < DH_DEVICE_TOKENS ? (dh_u32)left : DH_DEVICE_TOKENS;
+    DH_GLOBAL const dh_u64 *token = (DH_GLOBAL const dh_u64 *)(lane + a.token);
+    DH_GLOBAL const dh_u64 *offset = (DH_GLOBAL const dh_u64 *)(lane + a.token_offset);
+    DH_GLOBAL dh_u32 *shingle = (DH_GLOBAL dh_u32 *)(lane + a.shingle);
+    dh_u32 document = dh_device_document_of(offset, a.document_count, first + a.token_base);
+    dh_u64 end = offset[document + 1U] - a.token_base;
+    dh_u64 hash = 0;
+    int is_first = 1; /* of the document or of the item */
+    for (dh_u64 t = first; t < first + count; t++) {
+        while (t >= end) {
+            document++;
+            end = offset[document + 1U] - a.token_base;
+            is_first = 1;
+        }
+        if (a.shingle_tokens <= end - t) {
+            hash = is_first ? dh_shingle_first(token + t, a.shingle_tokens)
+                            : dh_shingle_next(hash, token[t - 1U], token[t - 1U + a.shingle_tokens],
+                                              a.shingle_power);
+            is_first = 0;
+            const dh_u32 x = dh_shingle_x(hash);
+            shingle[t] = x;
+            DH_GLOBAL volatile dh_u32 *found =
+                (DH_GLOBAL volatile dh_u32 *)(lane + a.found) + (dh_u64)document * (a.counted + 1U);
+            if (found[a.counted - 1U] == DH_MINHASH_NONE) { /* else it is full */
+                dh_device_find(found, a.counted, x);
+            }
+        }
+    }
+}
+
+/* Takes the minima of some shingles of a document over to its signature; others may have more of them. */
+DH_FN void dh_device_lower(DH_GLOBAL dh_u32 *signature, dh_u32 count, int is_whole,
+                           const dh_u32 least[DH_DEVICE_PERMUTATIONS])
+{
+    DH_UNROLL
+    for (dh_u32 p = 0; p < DH_DEVICE_PERMUTATIONS; p++) {
+        if (p < count && is_whole) {
+            signature[p] = least[p];
+        } else if (p < count) {
+            (void)DH_ATOMIC_LEAST(signature + p, least[p]);
+        }
+    }
+}
+
+/* An item a stretch of tokens and some of the permutations; those of a stretch are neighbours and read the
+ * same. A stretch has as many tokens whatever its documents are, so no item takes longer than others, however
+ * long a document is. */
+DH_KERNEL(dh_kernel_minhash_minima)
+{
+    const dh_u32 parts = (a.permutations + DH_DEVICE_PERMUTATIONS - 1U) / DH_DEVICE_PERMUTATIONS;
+    const dh_u64 stretch = DH_ITEM / parts;
+    const dh_u32 permutation = (dh_u32)(DH_ITEM - stretch * parts) * DH_DEVICE_PERMUTATIONS;
+    dh_u64 t = stretch * DH_DEVICE_STRETCH;
+    if (t >= a.token_count) {
+        return;
+    }
+    const dh_u64 left = a.token_count - t;
+    const dh_u64 behind = t + (left < DH_DEVICE_STRETCH ? left : DH_DEVICE_STRETCH);
+    const dh_u32 permutations_left = a.permutations - permutation;
+    const dh_u32 stored =
+        permutations_left < DH_DEVICE_PERMUTATIONS ? permutations_left : DH_DEVICE_PERMUTATIONS;
+    DH_GLOBAL const dh_u32 *shingle = (DH_GLOBAL const dh_u32 *)(lane + a.shingle);
+    DH_GLOBAL const dh_u64 *offset = (DH_GLOBAL const dh_u64 *)(lane + a.token_offset);
+    DH_GLOBAL dh_u32 *signature = (DH_GLOBAL dh_u32 *)(lane + a.output[DH_OUTPUT_SIGNATURE]) + permutation;
+    dh_u32 flip[DH_DEVICE_PERMUTATIONS];
+    dh_u32 factor[DH_DEVICE_PERMUTATIONS];
+    DH_UNROLL
+    for (dh_u32 p = 0; p < DH_DEVICE_PERMUTATIONS; p++) {
+        flip[p] = ((DH_GLOBAL const dh_u32 *)(lane + a.flip))[permutation + p];
+        factor[p] = ((DH_GLOBAL const dh_u32 *)(lane + a.factor))[permutation + p];
+    }
+    dh_u32 document = dh_device_document_of(offset, a.document_count, t + a.token_base);
+    while (t < behind) {
+        const dh_u64 begin = offset[document] - a.token_base;
+        const dh_u64 end = offset[document + 1U] - a.token_base;
+        const dh_u64 last = begin + dh_shingle_count(end - begin, a.shingle_tokens);
+        const dh_u64 until = last < behind ? last : behind; /* of shingles */
+        if (t < until) {
+            const int is_whole = t == begin && until == last;
+            dh_u32 least[DH_DEVICE_PERMUTATIONS];
+            DH_UNROLL
+            for (dh_u32 p = 0; p < DH_DEVICE_PERMUTATIONS; p++) {
+                least[p] = DH_MINHASH_NONE;
+            }
+            for (; t < until; t++) {
+                const dh_u32 x = shingle[t];
+                DH_UNROLL
+                for (dh_u32 p = 0; p < DH_DEVICE_PERMUTATIONS; p++) {
+                    const dh_u32 value = dh_minhash_permute(x, flip[p], factor[p]);
+                    least[p] = value < least[p] ? value : least[p];
+                }
+            }
+            dh_device_lower(signature + (dh_u64)document * a.permutations, stored, is_whole, least);
+        }
+        t = end;
+        document++;
+    }
+}
+
+DH_KERNEL(dh_kernel_minhash_finish)
+{
+    if (DH_ITEM >= a.document_count) {
+        return;
+    }
+    DH_GLOBAL const dh_u32 *found = (DH_GLOBAL const dh_u32 *)(lane + a.found) + DH_ITEM * (a.counted + 1U);
+    dh_u32 count = 0;
+    for (dh_u32 place = 0; place <= a.counted; place++) {
+        count += found[place] != DH_MINHASH_NONE;
+    }
+    ((DH_GLOBAL dh_u32 *)(lane + a.output[DH_OUTPUT_SHINGLES]))[DH_ITEM] =
+        count < a.counted ? count : a.counted;
 }
 
 #endif /* CUDA or OpenCL */

@@ -157,6 +157,36 @@ void dh_sha256_scalar_document(const dh_sha256_plan *plan, const uint8_t *text, 
     }
 }
 
+static void batch_hash(dh_sha256_engine engine, const uint8_t *text, const uint64_t *text_offset,
+                       uint32_t document_count, const dh_sha256_plan *plan, uint8_t *digest)
+{
+    if (!dh_sha256_engine_is_available(engine)) {
+        engine = dh_sha256_engine_best();
+    }
+    static const uint8_t nothing[1];
+    if (text == NULL) {
+        text = nothing; /* all texts are empty; no arithmetic on NULL */
+    }
+    dh_sha256_document *document = dh_sha256_scalar_document;
+#if DH_SHA256_X86
+    if (engine == DH_SHA256_AVX2) {
+        dh_sha256_avx2_batch(plan, text, text_offset, document_count, digest);
+        return;
+    }
+    if (engine == DH_SHA256_AVX512 || engine == DH_SHA256_AVX512_ALONE) {
+        dh_sha256_avx512_batch(plan, engine == DH_SHA256_AVX512, text, text_offset, document_count, digest);
+        return;
+    }
+    if (engine == DH_SHA256_SHANI) {
+        document = dh_sha256_shani_document;
+    }
+#endif
+    for (uint32_t d = 0; d < document_count; d++) {
+        document(plan, text + text_offset[d], dh_sha256_text_size(text_offset + d, plan->cut),
+                 digest + (uint64_t)d * plan->digest_stride);
+    }
+}
+
 void dh_sha256_batch(dh_sha256_engine engine, const uint8_t *text, const uint64_t *text_offset,
                      uint32_t document_count, const dh_sha256_prefix *prefix, uint32_t prefix_count,
                      uint8_t *digest)
@@ -165,33 +195,22 @@ void dh_sha256_batch(dh_sha256_engine engine, const uint8_t *text, const uint64_
     if (document_count == 0 || prefix_count == 0) {
         return;
     }
-    if (!dh_sha256_engine_is_available(engine)) {
-        engine = dh_sha256_engine_best();
-    }
-    static const uint8_t nothing[1];
-    if (text == NULL) {
-        text = nothing; /* all texts are empty; no arithmetic on NULL */
-    }
     dh_sha256_plan plan;
     plan_make(prefix, prefix_count, &plan);
-    dh_sha256_document *document = dh_sha256_scalar_document;
-#if DH_SHA256_X86
-    if (engine == DH_SHA256_AVX2) {
-        dh_sha256_avx2_batch(&plan, text, text_offset, document_count, digest);
+    batch_hash(engine, text, text_offset, document_count, &plan, digest);
+}
+
+void dh_sha256_batch_cut(dh_sha256_engine engine, const uint8_t *text, const uint64_t *text_offset,
+                         uint32_t document_count, uint32_t cut, uint8_t *digest)
+{
+    static const dh_sha256_prefix no_prefix = {0, {0}};
+    if (document_count == 0) {
         return;
     }
-    if (engine == DH_SHA256_AVX512 || engine == DH_SHA256_AVX512_ALONE) {
-        dh_sha256_avx512_batch(&plan, engine == DH_SHA256_AVX512, text, text_offset, document_count, digest);
-        return;
-    }
-    if (engine == DH_SHA256_SHANI) {
-        document = dh_sha256_shani_document;
-    }
-#endif
-    for (uint32_t d = 0; d < document_count; d++) {
-        document(&plan, text + text_offset[d], text_offset[d + 1] - text_offset[d],
-                 digest + (uint64_t)d * plan.digest_stride);
-    }
+    dh_sha256_plan plan;
+    plan_make(&no_prefix, 1, &plan);
+    plan.cut = cut;
+    batch_hash(engine, text, text_offset, document_count, &plan, digest);
 }
 
 /* -- one message in pieces ----------------------------------------------------------------------- */

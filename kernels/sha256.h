@@ -47,6 +47,11 @@ void dh_sha256_batch(dh_sha256_engine engine, const uint8_t *text, const uint64_
                      uint32_t document_count, const dh_sha256_prefix *prefix, uint32_t prefix_count,
                      uint8_t *digest);
 
+/* digest[d * 32 ...] = SHA-256(text[d] without its last `cut` bytes; of nothing where it has no more than
+ * these), everything else as above. */
+void dh_sha256_batch_cut(dh_sha256_engine engine, const uint8_t *text, const uint64_t *text_offset,
+                         uint32_t document_count, uint32_t cut, uint8_t *digest);
+
 /* One message in pieces, for checksums of files. */
 typedef struct dh_sha256 {
     uint32_t state[8];

@@ -295,7 +295,7 @@ static void window_hash(const dh_sha256_plan *plan, dh_sha256_window *window, te
 void dh_sha256_avx2_batch(const dh_sha256_plan *plan, const uint8_t *text, const uint64_t *text_offset,
                           uint32_t document_count, uint8_t *digest)
 {
-    dh_sha256_window window = {.text = text};
+    dh_sha256_window window = {.text = text, .cut = plan->cut};
     text_set set;
     for (uint32_t first = 0; first < document_count; first += window.count) {
         window.offset = text_offset + first;

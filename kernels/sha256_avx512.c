@@ -522,6 +522,7 @@ AVX512 void dh_sha256_avx512_batch(const dh_sha256_plan *plan, int with_sha, con
     text_set set;
     for (uint32_t first = 0; first < document_count; first += win.count) {
         win.text = text;
+        win.cut = plan->cut;
         win.offset = text_offset + first;
         win.digest = digest + (uint64_t)first * plan->digest_stride;
         win.count = document_count - first < DH_SHA256_WINDOW ? document_count - first : DH_SHA256_WINDOW;

@@ -28,7 +28,15 @@ typedef struct dh_sha256_plan {
     uint32_t digest_at[DH_SHA256_PREFIXES_MAX];      /* by stream: byte of its digest in a document's */
     uint32_t prefix_word[DH_SHA256_PREFIXES_MAX][4]; /* by stream: big-endian words, zeros behind */
     uint32_t digest_stride;                          /* bytes of a document's digests */
+    uint32_t cut;                                    /* bytes at the end of each text that are left out */
 } dh_sha256_plan;
+
+/* The size of a text between two offsets, less what is left out. */
+static inline uint64_t dh_sha256_text_size(const uint64_t offset[2], uint32_t cut)
+{
+    const uint64_t size = offset[1] - offset[0];
+    return size > cut ? size - cut : 0;
+}
 
 typedef void dh_sha256_document(const dh_sha256_plan *plan, const uint8_t *text, uint64_t text_size,
                                 uint8_t *digest);
@@ -52,6 +60,7 @@ typedef struct dh_sha256_window {
     const uint64_t *offset;
     uint8_t *digest; /* of the first document of the window */
     uint32_t count;
+    uint32_t cut;                     /* of the plan */
     uint32_t order[DH_SHA256_WINDOW]; /* documents, largest first */
 } dh_sha256_window;
 

@@ -8,7 +8,7 @@
 uint64_t dh_sha256_window_size(const dh_sha256_window *window, uint32_t place)
 {
     uint32_t d = window->order[place];
-    return window->offset[d + 1] - window->offset[d];
+    return dh_sha256_text_size(window->offset + d, window->cut);
 }
 
 /* Orders the documents by size >> 3: a radix sort by 8 bits, that skips what all have in common. Texts
@@ -18,7 +18,7 @@ void dh_sha256_window_order(dh_sha256_window *window)
     uint32_t key[DH_SHA256_WINDOW], order[DH_SHA256_WINDOW], any = 0;
     uint32_t *from = window->order, *to = order;
     for (uint32_t d = 0; d < window->count; d++) {
-        uint64_t size = (window->offset[d + 1] - window->offset[d]) >> 3;
+        uint64_t size = dh_sha256_text_size(window->offset + d, window->cut) >> 3;
         key[d] = ~(uint32_t)(size < UINT32_MAX ? size : UINT32_MAX);
         any |= key[d] ^ key[0];
         window->order[d] = d;

@@ -3,6 +3,9 @@
 #include "base/fault.h"
 #include "base/log.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,4 +85,11 @@ void dh_buffer_free(dh_buffer *buffer)
 {
     free(buffer->data);
     *buffer = (dh_buffer){0};
+}
+
+void dh_memory_trim(void)
+{
+#if defined(__GLIBC__)
+    (void)malloc_trim(0);
+#endif
 }

@@ -29,4 +29,8 @@ void dh_buffer_free(dh_buffer *buffer);
 dh_status dh_allocate(size_t count, size_t size, const char *what, void **out);
 dh_status dh_reallocate(size_t count, size_t size, const char *what, void **memory);
 
+/* Gives memory that was freed back to the system, as far as the C library can: between phases, so that what
+ * one of them took does not count in the next. */
+void dh_memory_trim(void);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,6 +47,51 @@ static bool skip_number(const char **at, uint32_t *out)
     return true;
 }
 
+/* NAME; what follows it is checked by who asks. */
+static bool skip_word(const char **at)
+{
+    size_t size = 0;
+    while ((*at)[size] >= 'a' && (*at)[size] <= 'z') {
+        size++;
+    }
+    *at += size;
+    return size > 0 && size <= DH_CHECKPOINT_NAME_MAX;
+}
+
+/* A number as "%llu" writes it. */
+static bool skip_count(const char **at)
+{
+    enum { DIGITS_MAX = 19 }; /* as many as always fit */
+    size_t digits = 0;
+    while ((*at)[digits] >= '0' && (*at)[digits] <= '9') {
+        digits++;
+    }
+    const bool good = digits > 0 && digits <= DIGITS_MAX && (digits == 1 || **at != '0');
+    *at += digits;
+    return good;
+}
+
+/* What comes behind epoch and rank. */
+static bool skip_tail(const char **at, dh_checkpoint_file file)
+{
+    switch (file) {
+    case DH_CHECKPOINT_PART:
+        return skip(at, "-") && skip_word(at);
+    case DH_CHECKPOINT_SHUFFLE:
+        return skip(at, "-") && skip_word(at) && skip(at, "-") && skip_count(at);
+    default:
+        return true;
+    }
+}
+
+static const struct {
+    const char *begin;
+    dh_checkpoint_file file;
+} numbered_name[] = {
+    {"attempt-", DH_CHECKPOINT_ATTEMPT}, {"spill-", DH_CHECKPOINT_SPILL}, {"journal-", DH_CHECKPOINT_JOURNAL},
+    {"shuffle-", DH_CHECKPOINT_SHUFFLE}, {"part-", DH_CHECKPOINT_PART},
+};
+
 /* The longest name of ours at the start of *at, which then is what follows it. */
 static dh_checkpoint_file skip_name(const char **at, uint32_t *epoch, uint32_t *rank)
 {
@@ -56,13 +102,13 @@ static dh_checkpoint_file skip_name(const char **at, uint32_t *epoch, uint32_t *
             return plain[i];
         }
     }
+    if (skip(at, "stage-")) {
+        return skip_word(at) ? DH_CHECKPOINT_STAGE : DH_CHECKPOINT_OTHER;
+    }
     dh_checkpoint_file file = DH_CHECKPOINT_OTHER;
-    if (skip(at, "attempt-")) {
-        file = DH_CHECKPOINT_ATTEMPT;
-    } else if (skip(at, "spill-")) {
-        file = DH_CHECKPOINT_SPILL;
-    } else if (skip(at, "journal-")) {
-        file = DH_CHECKPOINT_JOURNAL;
+    for (size_t i = 0; i < sizeof numbered_name / sizeof numbered_name[0] && file == DH_CHECKPOINT_OTHER;
+         i++) {
+        file = skip(at, numbered_name[i].begin) ? numbered_name[i].file : DH_CHECKPOINT_OTHER;
     }
     if (file == DH_CHECKPOINT_OTHER || !skip_number(at, epoch) || *epoch == 0) { /* attempts count from 1 */
         return DH_CHECKPOINT_OTHER;
@@ -70,7 +116,17 @@ static dh_checkpoint_file skip_name(const char **at, uint32_t *epoch, uint32_t *
     if (file != DH_CHECKPOINT_ATTEMPT && !(skip(at, "-") && skip_number(at, rank))) {
         return DH_CHECKPOINT_OTHER;
     }
-    return file;
+    return skip_tail(at, file) ? file : DH_CHECKPOINT_OTHER;
+}
+
+static bool is_numbered(dh_checkpoint_file file)
+{
+    for (size_t i = 0; i < sizeof numbered_name / sizeof numbered_name[0]; i++) {
+        if (numbered_name[i].file == file) {
+            return true;
+        }
+    }
+    return false;
 }
 
 dh_checkpoint_file dh_checkpoint_classify(const char *name, uint32_t *epoch, uint32_t *rank)
@@ -83,8 +139,7 @@ dh_checkpoint_file dh_checkpoint_classify(const char *name, uint32_t *epoch, uin
         const bool claim = file == DH_CHECKPOINT_ATTEMPT && skip(&rest, ".claim-") && *rest != '\0';
         file = claim || strcmp(rest, ".tmp") == 0 ? DH_CHECKPOINT_TEMPORARY : DH_CHECKPOINT_OTHER;
     }
-    const bool numbered =
-        file == DH_CHECKPOINT_ATTEMPT || file == DH_CHECKPOINT_SPILL || file == DH_CHECKPOINT_JOURNAL;
+    const bool numbered = is_numbered(file);
     *epoch = numbered ? name_epoch : 0;
     *rank = numbered ? name_rank : 0;
     return file;
@@ -110,8 +165,36 @@ dh_status dh_checkpoint_path(const char *folder, dh_checkpoint_file file, uint32
         DH_TRY(dh_buffer_printf(out, "%s/%s", folder, plain_name[file]));
         break;
     case DH_CHECKPOINT_OTHER:
+    case DH_CHECKPOINT_SHUFFLE:
+    case DH_CHECKPOINT_PART:
+    case DH_CHECKPOINT_STAGE:
     case DH_CHECKPOINT_TEMPORARY:
         return dh_error(DH_INTERNAL, "%s: a file without a name of its own was asked for", folder);
+    }
+    return dh_buffer_append(out, "", 1);
+}
+
+dh_status dh_checkpoint_named_path(const char *folder, const dh_checkpoint_name *name, dh_buffer *out)
+{
+    const char *rest = name->name;
+    if (!skip_word(&rest) || *rest != '\0') {
+        return dh_error(DH_INTERNAL, "%s: \"%s\" cannot be a part of a file's name", folder, name->name);
+    }
+    out->size = 0;
+    switch (name->file) {
+    case DH_CHECKPOINT_SHUFFLE:
+        DH_TRY(dh_buffer_printf(out, "%s/shuffle-%06u-%06u-%s-%" PRIu64, folder, name->epoch, name->rank,
+                                name->name, name->number));
+        break;
+    case DH_CHECKPOINT_PART:
+        DH_TRY(dh_buffer_printf(out, "%s/part-%06u-%06u-%s", folder, name->epoch, name->rank, name->name));
+        break;
+    case DH_CHECKPOINT_STAGE:
+        DH_TRY(dh_buffer_printf(out, "%s/stage-%s", folder, name->name));
+        break;
+    default:
+        return dh_error(DH_INTERNAL, "%s: a file without a name of its own was asked for: %s", folder,
+                        name->name);
     }
     return dh_buffer_append(out, "", 1);
 }
@@ -155,12 +238,14 @@ dh_status dh_checkpoint_open(const char *folder, dh_checkpoint_file which, uint3
 
 /* ---- removing ---------------------------------------------------------------------------------------- */
 
-/* Journals go before spills, so that none speaks of bytes that are gone. The mark of the result goes behind
- * the manifest: a run that was killed while it removed the checkpoint of a complete result must not begin
- * anew. Attempts go last: the folder is held until then. */
+/* Stages go before their parts and journals before spills, so that none speaks of bytes that are gone;
+ * stages, which are made of all segments, before journals. The mark of the result goes behind the manifest: a
+ * run that was killed while it removed the checkpoint of a complete result must not begin anew. Attempts go
+ * last: the folder is held until then. */
 static const dh_checkpoint_file removal_order[] = {
-    DH_CHECKPOINT_JOURNAL,  DH_CHECKPOINT_SPILL,  DH_CHECKPOINT_TEMPORARY, DH_CHECKPOINT_STOP,
-    DH_CHECKPOINT_MANIFEST, DH_CHECKPOINT_RESULT, DH_CHECKPOINT_ATTEMPT,
+    DH_CHECKPOINT_STAGE,  DH_CHECKPOINT_PART,      DH_CHECKPOINT_SHUFFLE, DH_CHECKPOINT_JOURNAL,
+    DH_CHECKPOINT_SPILL,  DH_CHECKPOINT_TEMPORARY, DH_CHECKPOINT_STOP,    DH_CHECKPOINT_MANIFEST,
+    DH_CHECKPOINT_RESULT, DH_CHECKPOINT_ATTEMPT,
 };
 
 /* Names with their NUL, one after the other: what is removed is listed first, as some file systems skip names

@@ -18,7 +18,7 @@
 #include <xxhash.h>
 
 enum {
-    MANIFEST_VERSION = 1,
+    MANIFEST_VERSION = 2,
     END_SIZE = 64 * 1024, /* of a file, that is hashed for DH_FINGERPRINT_ENDS */
     PIECE_SIZE = 1 << 20,
     HASH_SIZE = 16,

@@ -160,6 +160,9 @@ static dh_chunk_entry entry_of(const dh_chunk_header *header, uint32_t epoch, ui
                             .epoch = epoch,
                             .rank = rank,
                             .lines = header->lines,
+                            .value_count = header->value_count,
+                            .value_bytes = header->value_bytes,
+                            .term_bytes = header->term_bytes,
                             .id_bytes = header->id_bytes,
                             .rows = (uint16_t)header->rows,
                             .part_count = (uint16_t)header->part_count,
@@ -359,11 +362,14 @@ static bool header_fits(const dh_chunk_header *header, const dh_journal_entry *j
 {
     if (memcmp(header->magic, DH_CHUNK_MAGIC, sizeof header->magic) != 0 || header->number != number ||
         header->begin != journal->begin || header->first_source != journal->first_source ||
-        header->rows > DH_CHUNK_ROWS || header->part_count > UINT16_MAX || header->bad_count > UINT16_MAX) {
+        header->rows > DH_CHUNK_ROWS || header->part_count > UINT16_MAX || header->bad_count > UINT16_MAX ||
+        header->value_bytes > left || header->term_bytes > left ||
+        header->value_count > header->value_bytes) {
         return false;
     }
     dh_chunk_layout layout;
-    dh_chunk_lay_out(schema, header->rows, header->id_bytes, header->part_count, header->bad_count, &layout);
+    const dh_chunk_sizes sizes = dh_chunk_header_sizes(header);
+    dh_chunk_lay_out(schema, &sizes, &layout);
     return header->size == layout.size && header->size <= left;
 }
 

@@ -408,3 +408,33 @@ dh_status dh_comm_exchange(dh_comm *comm, const void *bytes, const size_t *send_
     *received_size = total;
     return DH_OK;
 }
+
+dh_status dh_comm_exchange_records(dh_comm *comm, const void *out, size_t size, void *in)
+{
+    return dh_mpi_check(MPI_Alltoall(out, (int)size, MPI_BYTE, in, (int)size, MPI_BYTE, comm->world),
+                        "MPI_Alltoall");
+}
+
+dh_status dh_comm_exchange_parts(dh_comm *comm, const void *out, const uint64_t *out_size, void *in,
+                                 const uint64_t *in_size, size_t stride)
+{
+    for (int k = 0; k < comm->size; k++) {
+        const size_t to = (size_t)((comm->rank + k) % comm->size);
+        const size_t from = (size_t)((comm->rank - k + comm->size) % comm->size);
+        DH_TRY(exchange_round(comm, (int)to, (int)from, (const char *)out + to * stride, (size_t)out_size[to],
+                              (char *)in + from * stride, (size_t)in_size[from]));
+    }
+    return DH_OK;
+}
+
+dh_status dh_comm_send(dh_comm *comm, int to, const void *bytes, size_t size)
+{
+    return dh_mpi_check(MPI_Send(bytes, (int)size, MPI_BYTE, to, DH_TAG_TRANSFER, comm->world), "MPI_Send");
+}
+
+dh_status dh_comm_receive(dh_comm *comm, int from, void *bytes, size_t size)
+{
+    return dh_mpi_check(
+        MPI_Recv(bytes, (int)size, MPI_BYTE, from, DH_TAG_TRANSFER, comm->world, MPI_STATUS_IGNORE),
+        "MPI_Recv");
+}

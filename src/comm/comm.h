@@ -61,6 +61,18 @@ dh_status dh_comm_collect(dh_comm *comm, const void *bytes, size_t size, dh_comm
 dh_status dh_comm_exchange(dh_comm *comm, const void *bytes, const size_t *send_size, void **received,
                            size_t *received_size);
 
+/* Sends record r of `out`, `size` bytes, to rank r; in: those of all ranks for this one. COLLECTIVE. */
+dh_status dh_comm_exchange_records(dh_comm *comm, const void *out, size_t size, void *in);
+
+/* The same for parts whose sizes both sides know: out_size[r] bytes from out + r * stride on go to rank r,
+ * and in_size[r] bytes of it come to in + r * stride. What is for this rank itself is copied. COLLECTIVE. */
+dh_status dh_comm_exchange_parts(dh_comm *comm, const void *out, const uint64_t *out_size, void *in,
+                                 const uint64_t *in_size, size_t stride);
+
+/* Between two ranks, in the same order on both. size: at most 1 GiB. */
+dh_status dh_comm_send(dh_comm *comm, int to, const void *bytes, size_t size);
+dh_status dh_comm_receive(dh_comm *comm, int from, void *bytes, size_t size);
+
 /* Counters that any rank may change at any time, without the others' help: 64-bit, on rank 0. */
 enum {
     DH_COUNTER_WORK = 0,  /* the next work item */

@@ -18,7 +18,7 @@ struct dh_comm {
 enum { DH_PIECE_MAX = 1 << 30 }; /* bytes of one MPI call */
 
 /* All message tags. */
-enum { DH_TAG_REDUCE = 1, DH_TAG_COLLECT_SIZE, DH_TAG_COLLECT };
+enum { DH_TAG_REDUCE = 1, DH_TAG_COLLECT_SIZE, DH_TAG_COLLECT, DH_TAG_TRANSFER };
 
 /* DH_OK for MPI_SUCCESS. A failed MPI call is logged by its name and ends the job: there is no way left to
  * agree with the other ranks. */

@@ -24,11 +24,14 @@ typedef struct measurement {
 
 /* ---- one job on one device --------------------------------------------------------------------------- */
 
-/* Bytes of a job's columns for so many documents, each column on a cache line of its own. */
+/* Bytes of a job's columns for the first documents of the sample, each column on a cache line of its own. */
 static uint64_t column_size(const measurement *measured, uint32_t column, uint32_t documents)
 {
-    const size_t row = measured->settings->schema.row_size[measured->active->first_column + column];
-    return ((uint64_t)row * documents + 63) / 64 * 64;
+    const dh_schema *schema = &measured->settings->schema;
+    const uint32_t place = measured->active->first_column + column;
+    const bool of_tokens = schema->column[place].place == DH_TOKEN;
+    const uint64_t rows = of_tokens ? measured->sample->batch.token_offset[documents] : documents;
+    return (schema->row_size[place] * rows + 63) / 64 * 64;
 }
 
 static uint64_t columns_size(const measurement *measured, uint32_t documents)

@@ -26,11 +26,20 @@ static dh_status append_job(dh_buffer *out, const dh_settings *settings, const d
 {
     DH_TRY(dh_buffer_printf(out, json ? "%s{\"name\":\"%s\",\"summary\":\"%s\",\"columns\":[" : "%s%s: %s\n",
                             json ? comma : "", active->job->name, active->job->summary));
-    for (uint32_t c = 0; c < active->column_count; c++) {
-        DH_TRY(
-            append_column(out, &settings->schema.column[active->first_column + c], json, c > 0 ? "," : ""));
+    for (uint32_t c = 0, shown = 0; c < active->column_count; c++) {
+        const dh_column *column = &settings->schema.column[active->first_column + c];
+        if (column->place != DH_OBS && column->place != DH_OBSM) {
+            continue;
+        }
+        DH_TRY(append_column(out, column, json, shown++ > 0 ? "," : ""));
     }
-    return dh_buffer_printf(out, json ? "]}" : "\n");
+    const char *adds = active->job->adds;
+    if (json) {
+        DH_TRY(dh_buffer_printf(out, "],\"adds\":"));
+        DH_TRY(adds != NULL ? dh_json_append_string(out, adds, strlen(adds)) : dh_buffer_printf(out, "null"));
+        return dh_buffer_printf(out, "}");
+    }
+    return dh_buffer_printf(out, "%s\n", adds != NULL ? adds : "");
 }
 
 dh_status dh_command_jobs(const dh_options *options)

@@ -7,6 +7,7 @@
 #include "commands/run_checkpoint.h"
 #include "commands/run_report.h"
 #include "dhatu_config.h"
+#include "reduce/reduce.h"
 #include "route/route.h"
 
 #include <inttypes.h>
@@ -16,25 +17,34 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { OTHER_MEMORY = 128 << 20 /* what a rank takes besides --memory, at the most */ };
+
 typedef struct run_state {
     dh_comm *comm;
     dh_options *options;
     int argc;
     char **argv;
     dh_settings settings;
-    char *output, *quarantine, *folder;
-    dh_buffer partial, quarantine_partial;
+    char *output, *quarantine, *vocabulary, *folder;
+    dh_buffer partial, quarantine_partial, vocabulary_partial;
     dh_buffer config, settings_text;
     dh_run_checkpoint checkpoint;
     dh_watch *watch;
-    dh_route *route;
+    dh_route *route; /* of the map phase */
+    dh_route_figures routed;
+    char device[DH_BACKEND_TEXT];
+    uint32_t devices;
     dh_shared *plan_memory, *table_memory;
+    dh_chunk_table table;
+    dh_reduce reduce;
+    dh_row_reader *reader; /* of the reduce phase */
+    dh_reduced reduced;
     const dh_plan *plan;
     dh_recovery recovery;
     dh_map_result map;
     uint64_t committed; /* segments that the checkpoint holds */
     dh_result_facts result;
-    double start, plan_seconds, recover_seconds;
+    double start, plan_seconds, recover_seconds, reduce_seconds;
 } run_state;
 
 static bool is_root(const run_state *run)
@@ -75,6 +85,7 @@ static dh_status set_paths(run_state *run)
     }
     DH_TRY(absolute(output, &run->output));
     DH_TRY(join(run->output, ".quarantine.jsonl", &run->quarantine));
+    DH_TRY(join(run->output, ".vocab.tsv", &run->vocabulary));
     const char *checkpoint = dh_options_text(run->options, DH_OPTION_CHECKPOINT);
     DH_TRY(checkpoint != NULL ? absolute(checkpoint, &run->folder)
                               : join(run->output, ".ckpt", &run->folder));
@@ -140,6 +151,13 @@ static void say_start(const run_state *run)
         dh_say("  %" PRIu64
                " segments of the checkpoint were damaged or never finished, and are computed again",
                recovery->damaged);
+    }
+    if (settings->uses_terms || dh_settings_job(settings, &dh_job_neardup) != NULL) {
+        dh_say("memory: at most %.0f MiB a rank, of which %.0f for bringing things together (--memory)",
+               (double)(settings->memory + OTHER_MEMORY) / 1048576.0, (double)settings->memory / 1048576.0);
+    }
+    if (dh_settings_job(settings, &dh_job_neardup) != NULL) {
+        dh_neardup_say_curve(&settings->job_options);
     }
     for (uint32_t l = 0; settings->lexicons != NULL && l < dh_lexicons_count(settings->lexicons); l++) {
         const dh_lexicon_facts facts = dh_lexicons_facts(settings->lexicons, l);
@@ -253,12 +271,30 @@ static dh_status map(run_state *run)
     return status;
 }
 
+/* Devices and slots are given back: the reduce phase has other uses for the memory. COLLECTIVE. */
+static void end_route(run_state *run)
+{
+    const char *device = dh_route_device(run->route);
+    (void)snprintf(run->device, sizeof run->device, "%s", device != NULL ? device : "");
+    run->devices = dh_route_device_count(run->route);
+    run->routed = dh_route_statistics(run->route);
+    dh_route_free(run->route);
+    run->route = NULL;
+    dh_memory_trim();
+}
+
 /* ---- reduce and write -------------------------------------------------------------------------------- */
 
 static dh_status set_partials(run_state *run)
 {
     DH_TRY(dh_run_partial_path(run->output, &run->checkpoint, &run->partial));
+    DH_TRY(dh_run_partial_path(run->vocabulary, &run->checkpoint, &run->vocabulary_partial));
     return dh_run_partial_path(run->quarantine, &run->checkpoint, &run->quarantine_partial);
+}
+
+static bool wants_vocabulary(const run_state *run)
+{
+    return dh_options_flag(run->options, DH_OPTION_VOCAB_TSV);
 }
 
 static dh_result_options result_options(const run_state *run)
@@ -272,19 +308,45 @@ static dh_result_options result_options(const run_state *run)
         .config = (const char *)run->config.data,
         .deflate = (uint32_t)dh_options_number(run->options, DH_OPTION_DEFLATE),
         .watch = run->watch,
+        .reduce = &run->reduce,
+        .reduced = &run->reduced,
     };
 }
 
-static dh_status write_result(run_state *run)
+/* What needs all documents together. */
+static dh_status reduce(run_state *run)
 {
+    const double start = dh_seconds();
     DH_TRY(dh_comm_agree(run->comm, set_partials(run)));
     DH_TRY(dh_shared_gather(run->comm, run->map.chunks.entry, run->map.chunks.count, sizeof(dh_chunk_entry),
                             dh_chunk_table_order, &run->table_memory));
     dh_chunk_list_free(&run->map.chunks);
-    const dh_chunk_table table =
-        dh_chunk_table_view(dh_shared_data(run->table_memory), dh_shared_size(run->table_memory));
+    run->table = dh_chunk_table_view(dh_shared_data(run->table_memory), dh_shared_size(run->table_memory));
+    DH_TRY(dh_comm_agree(run->comm, dh_row_reader_create(&run->settings.schema, run->plan, &run->table,
+                                                         run->folder, run->watch, &run->reader)));
+    run->reduce = (dh_reduce){
+        .comm = run->comm,
+        .settings = &run->settings,
+        .plan = run->plan,
+        .table = &run->table,
+        .reader = run->reader,
+        .folder = run->folder,
+        .epoch = run->checkpoint.attempt.epoch,
+        .memory = run->settings.memory,
+        .watch = run->watch,
+        .against = dh_options_text(run->options, DH_OPTION_AGAINST),
+        .vocab_tsv = wants_vocabulary(run) ? (const char *)run->vocabulary_partial.data : NULL,
+    };
+    memcpy(run->reduce.run, run->checkpoint.run.byte, sizeof run->reduce.run);
+    const dh_status status = dh_reduce_all(&run->reduce, &run->reduced);
+    run->reduce_seconds = dh_seconds() - start;
+    return status;
+}
+
+static dh_status write_result(run_state *run)
+{
     const dh_result_options options = result_options(run);
-    return dh_result_write(run->comm, &run->settings, run->plan, &table, &options, &run->result);
+    return dh_result_write(run->comm, &run->settings, run->plan, &run->table, &options, &run->result);
 }
 
 /* The mark in the checkpoint goes first: killed behind the rename, a rerun knows that all is done. */
@@ -298,6 +360,9 @@ static dh_status publish(const run_state *run)
                      run->folder);
     }
     dh_fault_place("publish");
+    if (status == DH_OK && wants_vocabulary(run)) {
+        status = dh_file_rename((const char *)run->vocabulary_partial.data, run->vocabulary);
+    }
     if (status == DH_OK) {
         status = dh_result_publish(&options);
     }
@@ -317,7 +382,9 @@ static dh_status report(run_state *run, double *seconds_out, uint64_t *text_out,
     const dh_run_report report = {
         .comm = run->comm,
         .settings = &run->settings,
-        .route = run->route,
+        .device = run->device,
+        .devices = run->devices,
+        .route = &run->routed,
         .plan = run->plan,
         .map = &run->map,
         .result = &run->result,
@@ -328,6 +395,7 @@ static dh_status report(run_state *run, double *seconds_out, uint64_t *text_out,
         .seconds = seconds,
         .plan_seconds = run->plan_seconds,
         .recover_seconds = run->recover_seconds,
+        .reduce_seconds = run->reduce_seconds,
         .recovery = &run->recovery,
         .restarts = run->checkpoint.attempt.epoch - run->checkpoint.first_epoch,
     };
@@ -391,10 +459,55 @@ static dh_status resolve(run_state *run)
     return dh_settings_fingerprint(&run->settings, run->options, &run->settings_text);
 }
 
+/* --against: the earlier result, by its content, belongs to what the result depends on. On rank 0, which
+ * alone uses both texts. */
+static dh_status note_against(run_state *run)
+{
+    const char *path = dh_options_text(run->options, DH_OPTION_AGAINST);
+    if (path == NULL) {
+        return DH_OK;
+    }
+    if (dh_settings_job(&run->settings, &dh_job_neardup) == NULL) {
+        return dh_error(DH_USAGE, "--against is of use to job neardup only, which --jobs does not name");
+    }
+    dh_h5 *h5 = NULL;
+    dh_buffer content = {0};
+    DH_TRY(dh_h5_open(path, false, &h5));
+    dh_status status = DH_OK;
+    if (dh_h5_has(h5, DH_CONTENT_PATH)) {
+        status = dh_h5_text_read(h5, DH_CONTENT_PATH, &content);
+    } else {
+        status = dh_error(DH_USAGE, "--against: %s is no complete result of dhatu", path);
+    }
+    const dh_status closed = dh_h5_close(h5);
+    status = status == DH_OK ? closed : status;
+    if (status == DH_OK) {
+        run->config.size -= 2; /* the brace and the NUL behind it */
+        run->settings_text.size--;
+        const char *digest = (const char *)content.data;
+        status = dh_buffer_printf(&run->config, ",\"against\":\"%s\"}", digest);
+        status = status == DH_OK ? dh_buffer_append(&run->config, "", 1) : status;
+        status = status == DH_OK ? dh_buffer_printf(&run->settings_text, "against=%s\n", digest) : status;
+        status = status == DH_OK ? dh_buffer_append(&run->settings_text, "", 1) : status;
+    }
+    dh_buffer_free(&content);
+    return status;
+}
+
+static dh_status resolve_here(run_state *run)
+{
+    DH_TRY(resolve(run));
+    if (wants_vocabulary(run) && dh_settings_job(&run->settings, &dh_job_vocab) == NULL) {
+        return is_root(run) ? dh_error(DH_USAGE, "--vocab-tsv needs job vocab, which --jobs does not name")
+                            : DH_USAGE;
+    }
+    return is_root(run) ? note_against(run) : DH_OK;
+}
+
 /* From the command line to what is to be computed. */
 static dh_status prepare(run_state *run)
 {
-    DH_TRY(dh_comm_agree(run->comm, resolve(run)));
+    DH_TRY(dh_comm_agree(run->comm, resolve_here(run)));
     DH_TRY(dh_run_checkpoint_take(run->comm, run->options, &run->checkpoint));
     const double start = dh_seconds();
     DH_TRY(create_watch(run));
@@ -437,12 +550,17 @@ static dh_status run_all(run_state *run)
     DH_TRY(map(run));
     dh_fault_place("mapped");
     DH_TRY(agree_to_hold(run));
+    end_route(run);
+    DH_TRY(reduce(run));
+    dh_memory_trim();
+    dh_fault_place("reduced");
     DH_TRY(write_result(run));
     dh_fault_place("written");
     const dh_status status = complete(run);
     if (status != DH_OK && is_root(run)) {
         const dh_result_options options = result_options(run);
         dh_result_remove_partial(&options);
+        (void)unlink((const char *)run->vocabulary_partial.data);
     }
     return status;
 }
@@ -471,6 +589,8 @@ static dh_status leave(run_state *run, dh_status status)
 static void free_run(run_state *run)
 {
     dh_route_free(run->route);
+    dh_reduced_free(&run->reduced);
+    dh_row_reader_free(run->reader);
     dh_shared_free(run->table_memory);
     dh_recovery_free(&run->recovery);
     dh_shared_free(run->plan_memory);
@@ -478,9 +598,11 @@ static void free_run(run_state *run)
     dh_chunk_list_free(&run->map.chunks);
     free(run->output);
     free(run->quarantine);
+    free(run->vocabulary);
     free(run->folder);
     dh_buffer_free(&run->partial);
     dh_buffer_free(&run->quarantine_partial);
+    dh_buffer_free(&run->vocabulary_partial);
     dh_buffer_free(&run->config);
     dh_buffer_free(&run->settings_text);
     if (!dh_worker_any_hung()) { /* its thread may wake up yet */

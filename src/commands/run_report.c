@@ -19,7 +19,7 @@ typedef struct rank_figures {
     dh_route_figures route;
     uint64_t documents, text_bytes, file_bytes, bad, segments, spill_bytes, memory;
     uint64_t batches_here, batches_away, batches_redone;
-    double map_seconds, commit_seconds, read_seconds, text_seconds, wait_seconds, user_seconds,
+    double map_seconds, commit_seconds, read_seconds, text_seconds, term_seconds, wait_seconds, user_seconds,
         system_seconds;
     double job_seconds[DH_JOBS_MAX];
 } rank_figures;
@@ -57,9 +57,8 @@ static rank_figures own_figures(const dh_run_report *report)
     (void)gethostname(figures.host, sizeof figures.host - 1);
     (void)snprintf(figures.processor, sizeof figures.processor, "%s",
                    report->settings->backend->kind->describe(report->settings->backend));
-    const char *device = dh_route_device(report->route);
-    (void)snprintf(figures.device, sizeof figures.device, "%s", device != NULL ? device : "");
-    figures.route = dh_route_statistics(report->route);
+    (void)snprintf(figures.device, sizeof figures.device, "%s", report->device);
+    figures.route = *report->route;
     figures.batches_here = report->map->stats.batches_here;
     figures.batches_away = report->map->stats.batches_away;
     figures.batches_redone = report->map->stats.batches_redone;
@@ -75,6 +74,7 @@ static rank_figures own_figures(const dh_run_report *report)
     figures.commit_seconds = report->map->commit_seconds;
     figures.read_seconds = report->map->stats.read_seconds;
     figures.text_seconds = report->map->stats.text_seconds;
+    figures.term_seconds = report->map->stats.term_seconds;
     figures.user_seconds = (double)usage.ru_utime.tv_sec + 1e-6 * (double)usage.ru_utime.tv_usec;
     figures.system_seconds = (double)usage.ru_stime.tv_sec + 1e-6 * (double)usage.ru_stime.tv_usec;
     memcpy(figures.job_seconds, report->map->stats.job_seconds, sizeof figures.job_seconds);
@@ -150,10 +150,10 @@ static dh_status take_figures(void *context, int rank, const void *bytes, size_t
         out,
         ",\"documents\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"text_bytes\":%" PRIu64 ",\"file_bytes\":%" PRIu64
         ",\"segments\":%" PRIu64 ",\"spill_bytes\":%" PRIu64 ",\"memory_bytes\":%" PRIu64
-        ",\"seconds\":{\"map\":%.3f,\"commit\":%.3f,\"read\":%.3f,\"text\":%.3f,\"wait\":%.3f",
+        ",\"seconds\":{\"map\":%.3f,\"commit\":%.3f,\"read\":%.3f,\"text\":%.3f,\"terms\":%.3f,\"wait\":%.3f",
         figures.documents, figures.bad, figures.text_bytes, figures.file_bytes, figures.segments,
         figures.spill_bytes, figures.memory, figures.map_seconds, figures.commit_seconds,
-        figures.read_seconds, figures.text_seconds, figures.wait_seconds));
+        figures.read_seconds, figures.text_seconds, figures.term_seconds, figures.wait_seconds));
     const dh_settings *settings = collector->report->settings;
     for (uint32_t j = 0; j < settings->job_count; j++) {
         DH_TRY(dh_buffer_printf(out, ",\"job %s\":%.3f", settings->job[j].job->name, figures.job_seconds[j]));
@@ -185,8 +185,7 @@ static dh_status append_head(const dh_run_report *report, dh_buffer *out)
                             report->seconds));
     DH_TRY(dh_json_append_string(out, dh_comm_library(report->comm), strlen(dh_comm_library(report->comm))));
     DH_TRY(dh_buffer_printf(out, ",\n  \"ranks\": %d,\n  \"devices\": %u,\n  \"restarts\": %u,\n",
-                            dh_comm_size(report->comm), dh_route_device_count(report->route),
-                            report->restarts));
+                            dh_comm_size(report->comm), report->devices, report->restarts));
     DH_TRY(dh_buffer_printf(out,
                             "  \"recovered\": {\"segments\":%" PRIu64 ",\"documents\":%" PRIu64
                             ",\"text_bytes\":%" PRIu64 ",\"damaged\":%" PRIu64 "},\n",
@@ -201,10 +200,12 @@ static dh_status append_head(const dh_run_report *report, dh_buffer *out)
     return dh_buffer_printf(
         out,
         "  \"phase_seconds\": "
-        "{\"plan\":%.3f,\"recover\":%.3f,\"map\":%.3f,\"ids\":%.3f,\"rows\":%.3f,\"sources\":%.3f,"
+        "{\"plan\":%.3f,\"recover\":%.3f,\"map\":%.3f,\"reduce\":%.3f,\"ids\":%.3f,\"rows\":%.3f,"
+        "\"matrix\":%.3f,\"sources\":%.3f,"
         "\"finish\":%.3f},\n  \"rank_figures\": [",
-        report->plan_seconds, report->recover_seconds, report->map->seconds, result->seconds_ids,
-        result->seconds_rows, result->seconds_sources, result->seconds_finish);
+        report->plan_seconds, report->recover_seconds, report->map->seconds, report->reduce_seconds,
+        result->seconds_ids, result->seconds_rows, result->seconds_matrix, result->seconds_sources,
+        result->seconds_finish);
 }
 
 dh_status dh_run_report_write(const dh_run_report *report, uint64_t *memory_max)

@@ -11,7 +11,9 @@
 typedef struct dh_run_report {
     dh_comm *comm;
     const dh_settings *settings;
-    dh_route *route;
+    const char *device; /* this rank's, for people; "": it had none */
+    uint32_t devices;   /* of all ranks */
+    const dh_route_figures *route;
     const dh_plan *plan;
     const dh_map_result *map;
     const dh_result_facts *result;
@@ -20,7 +22,7 @@ typedef struct dh_run_report {
     char **argv;
     double start_time; /* seconds since 1970 */
     double seconds;
-    double plan_seconds, recover_seconds;
+    double plan_seconds, recover_seconds, reduce_seconds;
     const dh_recovery *recovery;
     uint32_t restarts;
 } dh_run_report;

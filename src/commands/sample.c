@@ -147,7 +147,7 @@ static void fill_document(sample_words *words, uint8_t text[DH_SAMPLE_DOCUMENT])
 typedef struct draft {
     uint32_t documents;
     uint8_t *text;
-    uint64_t *text_offset, *token_offset, *hit_offset;
+    uint64_t *text_offset, *token_offset, *hit_offset, *spelling_offset;
     uint16_t *lexicon;
     dh_token_sink sink;
 } draft;
@@ -158,6 +158,7 @@ static void free_draft(draft *sample)
     free(sample->text_offset);
     free(sample->token_offset);
     free(sample->hit_offset);
+    free(sample->spelling_offset);
     free(sample->lexicon);
     dh_token_sink_free(&sample->sink);
 }
@@ -172,12 +173,14 @@ static dh_status allocate(draft *sample)
         {(void **)&sample->text_offset, (size_t)sample->documents + 1, sizeof(uint64_t)},
         {(void **)&sample->token_offset, (size_t)sample->documents + 1, sizeof(uint64_t)},
         {(void **)&sample->hit_offset, (size_t)sample->documents + 1, sizeof(uint64_t)},
+        {(void **)&sample->spelling_offset, (size_t)sample->documents + 1, sizeof(uint64_t)},
         {(void **)&sample->lexicon, sample->documents, sizeof(uint16_t)},
     };
     for (size_t a = 0; a < sizeof array / sizeof *array; a++) {
         DH_TRY(dh_allocate(array[a].count, array[a].size, "a sample of text", array[a].memory));
     }
     sample->sink.token_limit = DH_SAMPLE_DOCUMENT;
+    sample->sink.keeps_spelling = true;
     return DH_OK;
 }
 
@@ -223,6 +226,7 @@ static dh_status tokenize(const dh_settings *settings, draft *sample)
                              &sample->sink);
         sample->text_offset[d + 1] = (uint64_t)(d + 1) * DH_SAMPLE_DOCUMENT;
         sample->token_offset[d + 1] = sample->sink.token_count;
+        sample->spelling_offset[d + 1] = sample->sink.spelling_size;
         sample->hit_offset[d + 1] = sample->sink.prefix_hit_count;
     }
     dh_tokenizer_free(tokenizer);
@@ -266,6 +270,9 @@ static dh_status pack(const draft *from, dh_sample *out)
          from->sink.prefix_hit_count * sizeof(dh_prefix_hit)},
         {from->hit_offset, (const void **)&batch->prefix_hit_offset, offsets},
         {from->lexicon, (const void **)&batch->lexicon, from->documents * sizeof(uint16_t)},
+        {from->sink.spelling, (const void **)&batch->spelling, from->sink.spelling_size},
+        {from->spelling_offset, (const void **)&batch->spelling_offset, offsets},
+        {from->sink.token_end, (const void **)&batch->token_end, from->sink.token_count * sizeof(uint32_t)},
     };
     for (size_t a = 0; a < sizeof array / sizeof *array; a++) {
         sample.size += on_cache_line(array[a].size);

@@ -6,6 +6,7 @@
 #include "lexicon/language.h"
 #include "output/content.h"
 #include "plan/plan.h"
+#include "reduce/features.h"
 #include "run/pipeline.h"
 
 #include <inttypes.h>
@@ -24,6 +25,8 @@ typedef struct verifier {
     uint64_t sample_count, compared;
     uint64_t next; /* of the sample, as chunks come */
     dh_buffer expected;
+    dh_buffer weights;    /* of the columns of X */
+    dh_features features; /* a view of them */
 } verifier;
 
 /* ---- schema ------------------------------------------------------------------------------------------ */
@@ -197,6 +200,29 @@ static dh_status compare_bytes(verifier *self, const char *path, uint64_t row, c
     return same ? DH_OK : differs(self, row, path);
 }
 
+/* Row `row` of X in the file against columns and values. */
+static dh_status compare_sparse(verifier *self, uint64_t row, uint32_t count, const uint32_t *column,
+                                const float *data)
+{
+    dh_h5_array array;
+    DH_TRY(dh_result_view_rows(&self->view, "X/indptr", row, 2, &array, &self->expected));
+    uint64_t place[2];
+    memcpy(place, self->expected.data, sizeof place);
+    if (place[1] - place[0] != count) {
+        return differs(self, row, "X/indptr");
+    }
+    if (count == 0) {
+        return DH_OK;
+    }
+    DH_TRY(dh_result_view_rows(&self->view, "X/indices", place[0], count, &array, &self->expected));
+    if (memcmp(self->expected.data, column, count * sizeof *column) != 0) {
+        return differs(self, row, "X/indices");
+    }
+    DH_TRY(dh_result_view_rows(&self->view, "X/data", place[0], count, &array, &self->expected));
+    return memcmp(self->expected.data, data, count * sizeof *data) == 0 ? DH_OK
+                                                                        : differs(self, row, "X/data");
+}
+
 static dh_status compare_row(verifier *self, const dh_chunk *chunk, uint32_t at, uint64_t row)
 {
     const dh_schema *schema = &self->settings.schema;
@@ -209,6 +235,9 @@ static dh_status compare_row(verifier *self, const dh_chunk *chunk, uint32_t at,
     DH_TRY(compare_category(self, "status", row,
                             dh_document_status_name[((uint8_t *)chunk->column[DH_ENGINE_STATUS])[at]]));
     for (uint32_t c = DH_ENGINE_COLUMNS; c < schema->column_count; c++) {
+        if (schema->column[c].place != DH_OBS && schema->column[c].place != DH_OBSM) {
+            continue;
+        }
         char path[128];
         (void)snprintf(path, sizeof path, "%s/%s", schema->column[c].place == DH_OBS ? "obs" : "obsm",
                        schema->column[c].name);
@@ -219,13 +248,48 @@ static dh_status compare_row(verifier *self, const dh_chunk *chunk, uint32_t at,
     return DH_OK;
 }
 
+/* The document's row of X, from its n-grams now and the weights of the file. */
+static dh_status compare_matrix_row(verifier *self, const uint8_t *bytes, uint32_t size, uint32_t count,
+                                    uint64_t row)
+{
+    dh_buffer made = {0};
+    const uint8_t *end = bytes + size;
+    dh_status status = dh_buffer_reserve(&made, 3 * sizeof(uint32_t) * (count > 0 ? count : 1));
+    if (status == DH_OK) {
+        uint32_t *column = (uint32_t *)(void *)made.data;
+        int32_t *value = (int32_t *)(void *)(column + count);
+        float *data = (float *)(void *)(value + count);
+        if (!dh_features_decode(&bytes, end, self->features.columns, count, column, value)) {
+            status = differs(self, row, "X/indices");
+        } else {
+            dh_features_weigh(&self->features, &self->settings.job_options, count, column, value, data);
+            status = compare_sparse(self, row, count, column, data);
+        }
+    }
+    dh_buffer_free(&made);
+    return status;
+}
+
+static dh_status compare_matrix(verifier *self, const dh_chunk *chunk, uint32_t first)
+{
+    const uint32_t *count = chunk->column[DH_ENGINE_VALUES];
+    const uint32_t *size = chunk->column[DH_ENGINE_VALUE_BYTES];
+    const uint8_t *bytes = chunk->values.data;
+    for (uint32_t i = 0; i < chunk->rows; i++) {
+        DH_TRY(compare_matrix_row(self, bytes, size[i], count[i], self->row[first + i]));
+        bytes += size[i];
+    }
+    return DH_OK;
+}
+
 static dh_status take_chunk(void *context, dh_chunk *chunk)
 {
     verifier *self = context;
+    const uint32_t first = (uint32_t)self->next;
     for (uint32_t i = 0; i < chunk->rows; i++) {
         DH_TRY(compare_row(self, chunk, i, self->row[self->next++]));
     }
-    return DH_OK;
+    return self->settings.value_job != NULL ? compare_matrix(self, chunk, first) : DH_OK;
 }
 
 static dh_status choose_rows(verifier *self)
@@ -357,6 +421,12 @@ static dh_status compute_again(verifier *self)
     DH_TRY(check_lexicons(self));
     DH_TRY(list_sources(self));
     DH_TRY(choose_rows(self));
+    if (self->settings.value_job != NULL) {
+        dh_h5_array array;
+        DH_TRY(dh_result_view_all(&self->view, "var/idf", &array, &self->weights));
+        self->features = (dh_features){.columns = array.dims[0],
+                                       .weight = (const double *)(const void *)self->weights.data};
+    }
     const dh_pipeline_hooks hooks = {.take = take_chunk, .context = self};
     DH_TRY(dh_pipeline_create(&self->settings, &hooks, &pipeline));
     const dh_status status = check_sample(self, pipeline);
@@ -406,6 +476,7 @@ dh_status dh_command_verify(const dh_options *options)
     dh_options_free(&self.run_options);
     dh_settings_free(&self.settings);
     dh_buffer_free(&self.plan_block);
+    dh_buffer_free(&self.weights);
     dh_buffer_free(&self.expected);
     free(self.row);
     dh_result_view_close(&self.view);

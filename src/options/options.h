@@ -15,6 +15,8 @@ typedef enum dh_command {
     DH_COMMAND_DEVICES,
     DH_COMMAND_INSPECT,
     DH_COMMAND_VERIFY,
+    DH_COMMAND_EXPLAIN,
+    DH_COMMAND_EXPORT,
     DH_COMMAND_HELP,
     DH_COMMAND_COUNT
 } dh_command;
@@ -34,6 +36,23 @@ typedef enum dh_option_id {
     DH_OPTION_MAX_ID,
     DH_OPTION_ZSTD_WINDOW,
     DH_OPTION_DEFLATE,
+    /* run: options of jobs */
+    DH_OPTION_NGRAMS,
+    DH_OPTION_FEATURES,
+    DH_OPTION_ALTERNATE_SIGN,
+    DH_OPTION_BINARY,
+    DH_OPTION_IDF,
+    DH_OPTION_NORM,
+    DH_OPTION_TOP,
+    DH_OPTION_SHINGLE,
+    DH_OPTION_BANDS,
+    DH_OPTION_BAND_ROWS,
+    DH_OPTION_THRESHOLD,
+    DH_OPTION_MIN_SHINGLES,
+    DH_OPTION_MINHASH_SEED,
+    DH_OPTION_MINHASH,
+    DH_OPTION_AGAINST,
+    DH_OPTION_VOCAB_TSV,
     /* run: where to */
     DH_OPTION_OUTPUT,
     DH_OPTION_FORCE,
@@ -56,11 +75,17 @@ typedef enum dh_option_id {
     DH_OPTION_DEVICE_TIMEOUT,
     DH_OPTION_SEGMENT_SIZE,
     DH_OPTION_BATCH_SIZE,
+    DH_OPTION_MEMORY,
     DH_OPTION_PROGRESS,
-    /* inspect, verify */
+    /* inspect, verify, explain, export */
     DH_OPTION_DOC,
     DH_OPTION_SOURCES,
     DH_OPTION_SAMPLE,
+    /* export */
+    DH_OPTION_ALL,
+    DH_OPTION_COMPRESS,
+    DH_OPTION_SHARD_SIZE,
+    DH_OPTION_CSV,
     /* every command */
     DH_OPTION_JSON,
     DH_OPTION_CONFIG,

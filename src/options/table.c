@@ -6,8 +6,10 @@
 #define DEVICES (1U << DH_COMMAND_DEVICES)
 #define INSPECT (1U << DH_COMMAND_INSPECT)
 #define VERIFY (1U << DH_COMMAND_VERIFY)
+#define EXPLAIN (1U << DH_COMMAND_EXPLAIN)
+#define EXPORT (1U << DH_COMMAND_EXPORT)
 #define STATUS (1U << DH_COMMAND_STATUS)
-#define ALL (RUN | STATUS | JOBS | DEVICES | INSPECT | VERIFY | 1U << DH_COMMAND_HELP)
+#define ALL (RUN | STATUS | JOBS | DEVICES | INSPECT | VERIFY | EXPLAIN | EXPORT | 1U << DH_COMMAND_HELP)
 
 #define KIB UINT64_C(1024)
 #define MIB (KIB * KIB)
@@ -46,10 +48,53 @@ const dh_option dh_option_table[DH_OPTION_COUNT] = {
                                "largest window of a zstd frame that is decoded"},
     [DH_OPTION_DEFLATE] = {"deflate", 0, DH_KIND_COUNT, "LEVEL", "0", 0, 9, NULL, RUN, true,
                            "compress the result's columns; 0: contiguous, fastest to write and to map"},
-    [DH_OPTION_OUTPUT] = {"output", 'o', DH_KIND_TEXT, "FILE", "dhatu.h5", 0, 0, NULL, RUN, false,
-                          "the result; FILE.run.json and FILE.quarantine.jsonl are written beside it"},
-    [DH_OPTION_FORCE] = {"force", 'f', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN, false,
-                         "replace a result that exists"},
+    [DH_OPTION_NGRAMS] = {"ngrams", 0, DH_KIND_TEXT, "N|M-N", "1", 0, 0, NULL, RUN, true,
+                          "features, vocab: how many tokens an n-gram has (1: single tokens; 1-3: one to "
+                          "three)"},
+    [DH_OPTION_FEATURES] = {"features", 0, DH_KIND_COUNT, "N", "262144", 1, 1U << 24, NULL, RUN, true,
+                            "features: columns that n-grams are hashed to"},
+    [DH_OPTION_ALTERNATE_SIGN] = {"alternate-sign", 0, DH_KIND_TEXT, "yes|no", "yes", 0, 0, "yes|no", RUN,
+                                  true,
+                                  "features: count an n-gram as +1 or -1, as its hash says, so that n-grams "
+                                  "that share a column cancel out on average"},
+    [DH_OPTION_BINARY] = {"binary", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN, true,
+                          "features: 1 for every column that a document has, whatever its count"},
+    [DH_OPTION_IDF] = {"idf", 0, DH_KIND_TEXT, "yes|no", "yes", 0, 0, "yes|no", RUN, true,
+                       "features: weigh columns by their inverse document frequency"},
+    [DH_OPTION_NORM] = {"norm", 0, DH_KIND_TEXT, "NORM", "l2", 0, 0, "l1|l2|none", RUN, true,
+                        "features: the norm that rows are divided by"},
+    [DH_OPTION_TOP] = {"top", 0, DH_KIND_COUNT, "K", "1000", 0, 1000000, NULL, RUN, true,
+                       "vocab: how many of the commonest terms the result has"},
+    [DH_OPTION_SHINGLE] = {"shingle", 0, DH_KIND_COUNT, "N", "5", 1, 32, NULL, RUN, true,
+                           "neardup: tokens of a shingle; documents are compared as sets of shingles"},
+    [DH_OPTION_BANDS] = {"bands", 0, DH_KIND_COUNT, "N", "14", 1, 256, NULL, RUN, true,
+                         "neardup: bands of a MinHash signature; documents that agree on a whole band are "
+                         "compared"},
+    [DH_OPTION_BAND_ROWS] = {"band-rows", 0, DH_KIND_COUNT, "N", "8", 1, 64, NULL, RUN, true,
+                             "neardup: MinHash values of a band"},
+    [DH_OPTION_THRESHOLD] = {"threshold", 0, DH_KIND_TEXT, "J", "0.75", 0, 0, NULL, RUN, true,
+                             "neardup: estimated Jaccard similarity from which two documents are "
+                             "near-duplicates, above 0 and at most 1"},
+    [DH_OPTION_MIN_SHINGLES] = {"min-shingles", 0, DH_KIND_COUNT, "N", "5", 1, 64, NULL, RUN, true,
+                                "neardup: documents with fewer different shingles are duplicates of equal "
+                                "documents only"},
+    [DH_OPTION_MINHASH_SEED] = {"minhash-seed", 0, DH_KIND_COUNT, "N", "1", 0, UINT64_MAX / 2, NULL, RUN,
+                                true, "neardup: seed of the permutations"},
+    [DH_OPTION_MINHASH] = {"minhash", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN, true,
+                           "neardup: keep the signatures in the result (obsm/minhash), for explain and for "
+                           "--against of a later corpus"},
+    [DH_OPTION_AGAINST] = {"against", 0, DH_KIND_TEXT, "OLD.h5", NULL, 0, 0, NULL, RUN, false,
+                           "neardup: mark documents that duplicate one of an earlier result (made with "
+                           "--minhash)"},
+    [DH_OPTION_VOCAB_TSV] = {"vocab-tsv", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN, false,
+                             "vocab: write all terms to OUTPUT.vocab.tsv, commonest first"},
+    [DH_OPTION_OUTPUT] =
+        {"output", 'o', DH_KIND_TEXT, "FILE", "dhatu.h5", 0, 0, NULL, RUN | EXPORT, false,
+         "the result; FILE.run.json and FILE.quarantine.jsonl are written beside it. Of "
+         "export, which has no default: the folder of the shards, or with --csv the file (-: "
+         "standard output)"},
+    [DH_OPTION_FORCE] = {"force", 'f', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN | EXPORT, false,
+                         "replace a result that exists (export: a file of --csv)"},
     [DH_OPTION_CHECKPOINT] =
         {"checkpoint", 'c', DH_KIND_TEXT, "DIR", NULL, 0, 0, NULL, RUN, false,
          "checkpoint folder, on a file system that all ranks share: it holds what is done, and the same "
@@ -98,22 +143,39 @@ const dh_option dh_option_table[DH_OPTION_COUNT] = {
                                 "unit of work of a rank, a multiple of 64K; the result is the same"},
     [DH_OPTION_BATCH_SIZE] = {"batch-size", 0, DH_KIND_SIZE, "SIZE", "1M", KIB, 256 * MIB, NULL, RUN, false,
                               "text that a kernel is given at a time; the result is the same"},
+    [DH_OPTION_MEMORY] = {"memory", 0, DH_KIND_SIZE, "SIZE", "512M", 16 * MIB, 1024 * GIB, NULL, RUN, false,
+                          "of each rank, for what vocab, features and neardup bring together; what does not "
+                          "fit goes to the checkpoint folder. A rank takes at most 128M besides; the result "
+                          "is the same"},
     [DH_OPTION_PROGRESS] = {"progress", 0, DH_KIND_COUNT, "SECONDS", "30", 1, 86400, NULL, RUN, false,
                             "time between progress lines where stderr is no terminal"},
     [DH_OPTION_DOC] = {"doc", 'd', DH_KIND_TEXT, "ID", NULL, 0, 0, NULL, INSPECT, false,
                        "show one document, by its id or as #ROW"},
-    [DH_OPTION_SOURCES] =
-        {"sources", 's', DH_KIND_LIST, "INPUT", NULL, 0, 0, NULL, VERIFY, false,
-         "the corpus, given as to run: a sample of documents is computed again; may be given several times"},
+    [DH_OPTION_SOURCES] = {"sources", 's', DH_KIND_LIST, "INPUT", NULL, 0, 0, NULL, VERIFY | EXPLAIN | EXPORT,
+                           false,
+                           "the corpus, given as to run: verify computes a sample of its documents again, "
+                           "explain reads the two "
+                           "documents, export copies those that are kept; may be given several times"},
     [DH_OPTION_SAMPLE] = {"sample", 0, DH_KIND_COUNT, "N", "200", 1, UINT64_MAX / 2, NULL, VERIFY, false,
                           "documents to compute again"},
+    [DH_OPTION_ALL] = {"all", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, EXPORT, false,
+                       "all documents, not only those with dup_keep"},
+    [DH_OPTION_COMPRESS] = {"compress", 0, DH_KIND_TEXT, "KIND", "none", 0, 0, "none|gz|zst", EXPORT, false,
+                            "how the shards are compressed"},
+    [DH_OPTION_SHARD_SIZE] = {"shard-size", 0, DH_KIND_SIZE, "SIZE", "256M", 1, 1024 * GIB, NULL, EXPORT,
+                              false,
+                              "records of a shard, bytes as they are in the sources, uncompressed; "
+                              "annotations come on top"},
+    [DH_OPTION_CSV] = {"csv", 0, DH_KIND_TEXT, "TABLE", NULL, 0, 0, "profiles|clusters|vocabulary|documents",
+                       EXPORT, false, "write a table of the result as CSV; needs no sources"},
     [DH_OPTION_JSON] = {"json", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL,
-                        STATUS | JOBS | DEVICES | INSPECT | VERIFY, false, "print JSON, for scripts"},
+                        STATUS | JOBS | DEVICES | INSPECT | VERIFY | EXPLAIN, false,
+                        "print JSON, for scripts"},
     [DH_OPTION_CONFIG] = {"config", 0, DH_KIND_TEXT, "FILE", NULL, 0, 0, NULL, RUN, false,
                           "INI file with options (name = value); flags and environment go before it"},
-    [DH_OPTION_QUIET] = {"quiet", 'q', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN | VERIFY, false,
+    [DH_OPTION_QUIET] = {"quiet", 'q', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN | VERIFY | EXPORT, false,
                          "print errors and warnings only"},
-    [DH_OPTION_VERBOSE] = {"verbose", 'v', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN | VERIFY, false,
+    [DH_OPTION_VERBOSE] = {"verbose", 'v', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, RUN | VERIFY | EXPORT, false,
                            "print details"},
     [DH_OPTION_HELP] = {"help", 'h', DH_KIND_FLAG, NULL, "no", 0, 0, NULL, ALL, false, "print this help"},
 };
@@ -171,6 +233,31 @@ const dh_command_facts dh_command_table[DH_COMMAND_COUNT] = {
                            "a sample of the documents is read "
                            "and computed again and compared bit for bit.",
                            "dhatu verify out.h5\ndhatu verify out.h5 --sources corpus/ --sample 1000"},
+    [DH_COMMAND_EXPLAIN] =
+        {"explain", "OUT.h5 ID1 ID2", "show why two documents are duplicates, or are not",
+         "Prints what job neardup made of two documents, given by their ids or as #ROW: their clusters, the "
+         "estimated similarity with its standard error and the bands that they share (where the result has "
+         "obsm/minhash), what the settings make of such a pair, and the conclusion.\n\n"
+         "With --sources both documents are read again: the exact Jaccard similarity, fresh signatures, and "
+         "a sample of shingles that both have and that only one has.",
+         "dhatu explain out.h5 man:fr:ls.1 man:fr:dir.1\n"
+         "dhatu explain out.h5 '#17' '#4711' --sources corpus/ --json"},
+    [DH_COMMAND_EXPORT] =
+        {"export", "OUT.h5", "write the kept documents as JSONL, or a table as CSV",
+         "Copies the documents that job neardup keeps (all, with --all or where there was no such job) from "
+         "the sources to JSONL shards of about --shard-size: each record as it is, with a member \"dhatu\" "
+         "added that has its columns of the result. Records and sources must be those that the result was "
+         "made of.\n\n"
+         "The same result gives the same shards for any number of ranks. What has its final name is "
+         "complete: "
+         "after a crash or a kill the same command line goes on behind it. The list of the shards, with "
+         "their "
+         "digests, is FOLDER/export.json.\n\n"
+         "With --csv a table of the result is written instead: profiles, clusters (documents that duplicate "
+         "another one), vocabulary, or documents (all columns with one value a document).",
+         "dhatu export out.h5 --sources corpus/ --compress zst -o kept/\n"
+         "mpirun -n 8 dhatu export out.h5 --sources @files.txt --all -o all/\n"
+         "dhatu export out.h5 --csv clusters -o clusters.csv"},
     [DH_COMMAND_HELP] = {"help", "[COMMAND]", "show help for a command",
                          "Prints the help of a command, or its man page with --man.", "dhatu help run"},
 };

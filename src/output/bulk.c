@@ -43,6 +43,46 @@ static void add_job_column(dh_bulk *bulk, uint32_t c)
     add(bulk, path, DH_BULK_COLUMN, c, array);
 }
 
+static bool is_in_result(const dh_column *column)
+{
+    return column->place == DH_OBS || column->place == DH_OBSM;
+}
+
+static bool has_earlier_result(const dh_bulk *bulk)
+{
+    return bulk->reduced->neardup.against_width > 0;
+}
+
+/* Columns of obs that job neardup adds behind the pass over the corpus. */
+static const char *const duplicate_name[DH_DUPLICATE_FACTS] = {
+    [DH_DUPLICATE_EXACT] = "dup_exact",     [DH_DUPLICATE_CLUSTER] = "dup_cluster",
+    [DH_DUPLICATE_SIZE] = "dup_size",       [DH_DUPLICATE_KEEP] = "dup_keep",
+    [DH_DUPLICATE_AGAINST] = "dup_against",
+};
+
+static void add_duplicates(dh_bulk *bulk)
+{
+    static const dh_type type[DH_DUPLICATE_FACTS] = {DH_I64, DH_I64, DH_U64, DH_U8, DH_TEXT};
+    static const char *const description[DH_DUPLICATE_FACTS] = {
+        "row of the first document with the same tokens, this one or an earlier one; -1: there is no other",
+        "row of the first document of its cluster of duplicates, which represents it; -1: it is in none",
+        "documents of its cluster; 1: it is in none",
+        "1: representative of its cluster or in none, and no duplicate of an earlier result; 0: a duplicate",
+        "id of the document of the earlier result (--against) that it duplicates; empty: none",
+    };
+    for (uint32_t f = 0; f < DH_DUPLICATE_FACTS; f++) {
+        if (f == DH_DUPLICATE_AGAINST && !has_earlier_result(bulk)) {
+            continue;
+        }
+        char path[128];
+        dh_h5_array array =
+            row_array(bulk, type[f], description[f], f == DH_DUPLICATE_SIZE ? "documents" : "1");
+        array.text_width = type[f] == DH_TEXT ? (uint32_t)bulk->reduced->neardup.against_width : 0;
+        (void)snprintf(path, sizeof path, "obs/%s", duplicate_name[f]);
+        add(bulk, path, DH_BULK_DUPLICATE, f, array);
+    }
+}
+
 static void add_row_datasets(dh_bulk *bulk, uint64_t id_width)
 {
     dh_h5_array id = row_array(
@@ -66,7 +106,12 @@ static void add_row_datasets(dh_bulk *bulk, uint64_t id_width)
     add(bulk, "obs/status/codes", DH_BULK_STATUS, DH_ENGINE_STATUS,
         row_array(bulk, DH_I32, "place in categories", "1"));
     for (uint32_t c = DH_ENGINE_COLUMNS; c < bulk->settings->schema.column_count; c++) {
-        add_job_column(bulk, c);
+        if (is_in_result(&bulk->settings->schema.column[c])) {
+            add_job_column(bulk, c);
+        }
+    }
+    if (bulk->reduced->neardup.is_there) {
+        add_duplicates(bulk);
     }
     bulk->row_dataset_count = bulk->dataset_count;
 }
@@ -120,12 +165,66 @@ static void add_source_datasets(dh_bulk *bulk, uint64_t name_width)
     }
 }
 
+/* A contiguous dataset of `count` rows, for X and var. */
+static void add_plain(dh_bulk *bulk, const char *path, dh_bulk_kind kind, uint32_t index, dh_h5_array array,
+                      uint64_t count)
+{
+    array.dim_count = 1;
+    array.dims[0] = count;
+    add(bulk, path, kind, index, array);
+}
+
+enum { COLUMN_NAME_BYTES = 8 /* digits of the largest column, 2^24 - 1 */ };
+
+static void add_matrix(dh_bulk *bulk)
+{
+    const dh_features *features = &bulk->reduced->features;
+    add_plain(bulk, "X/data", DH_BULK_MATRIX, DH_MATRIX_DATA,
+              (dh_h5_array){.type = DH_F32,
+                            .description = "hashed n-grams: signed count * idf, rows normalised",
+                            .unit = "1"},
+              features->values);
+    add_plain(bulk, "X/indices", DH_BULK_MATRIX, DH_MATRIX_INDICES,
+              (dh_h5_array){.type = DH_I32, .description = "columns, ascending in each row", .unit = "1"},
+              features->values);
+    add_plain(bulk, "X/indptr", DH_BULK_MATRIX, DH_MATRIX_INDPTR,
+              (dh_h5_array){.type = DH_I64,
+                            .description = "row i has the values from indptr[i] to below indptr[i + 1]",
+                            .unit = "1"},
+              bulk->rows + 1);
+    add_plain(bulk, "var/_index", DH_BULK_VARIABLE, DH_VARIABLE_NAME,
+              (dh_h5_array){.type = DH_TEXT,
+                            .text_width = COLUMN_NAME_BYTES,
+                            .description = "number of the column",
+                            .unit = "1"},
+              features->columns);
+    add_plain(bulk, "var/document_frequency", DH_BULK_VARIABLE, DH_VARIABLE_DOCUMENTS,
+              (dh_h5_array){.type = DH_U64,
+                            .description = "documents that have a value in the column",
+                            .unit = "documents"},
+              features->columns);
+    add_plain(
+        bulk, "var/idf", DH_BULK_VARIABLE, DH_VARIABLE_WEIGHT,
+        (dh_h5_array){.type = DH_F64,
+                      .description =
+                          "weight of the column: ln((1 + n) / (1 + document_frequency)) + 1; 1 without idf",
+                      .unit = "1"},
+        features->columns);
+    add_plain(bulk, "var/terms", DH_BULK_VARIABLE, DH_VARIABLE_TERMS,
+              (dh_h5_array){.type = DH_TEXT,
+                            .text_width = DH_FEATURE_TERMS_BYTES,
+                            .description = "the n-grams of the column that most documents have",
+                            .unit = "1"},
+              features->columns);
+}
+
 dh_status dh_bulk_list(dh_bulk *bulk, const dh_settings *settings, const dh_bulk_shape *shape)
 {
     bulk->settings = settings;
     bulk->rows = shape->rows;
     bulk->sources = shape->sources;
     bulk->deflate = shape->deflate;
+    bulk->reduced = shape->reduced;
     bulk->dataset_count = 0;
     void *memory = NULL;
     DH_TRY(dh_allocate(DH_LANGUAGE_COUNT, sizeof *bulk->language_code, "the languages", &memory));
@@ -138,6 +237,10 @@ dh_status dh_bulk_list(dh_bulk *bulk, const dh_settings *settings, const dh_bulk
     }
     add_row_datasets(bulk, shape->id_width);
     add_source_datasets(bulk, shape->source_name_width);
+    bulk->source_datasets_end = bulk->dataset_count;
+    if (bulk->reduced->features.is_there) {
+        add_matrix(bulk);
+    }
     return DH_OK;
 }
 
@@ -208,7 +311,7 @@ static dh_status create_obs(const dh_bulk *bulk, const skeleton *file)
 {
     dh_h5 *h5 = file->h5;
     static const char *const engine[] = {"source", "record", "offset", "bytes", "tokens", "lang", "status"};
-    const char *column[DH_SCHEMA_COLUMNS_MAX + 8];
+    const char *column[DH_SCHEMA_COLUMNS_MAX + 16];
     size_t count = 0;
     for (size_t i = 0; i < sizeof engine / sizeof *engine; i++) {
         column[count++] = engine[i];
@@ -216,6 +319,11 @@ static dh_status create_obs(const dh_bulk *bulk, const skeleton *file)
     for (uint32_t c = DH_ENGINE_COLUMNS; c < bulk->settings->schema.column_count; c++) {
         if (bulk->settings->schema.column[c].place == DH_OBS) {
             column[count++] = bulk->settings->schema.column[c].name;
+        }
+    }
+    for (uint32_t f = 0; f < DH_DUPLICATE_FACTS && bulk->reduced->neardup.is_there; f++) {
+        if (f != DH_DUPLICATE_AGAINST || has_earlier_result(bulk)) {
+            column[count++] = duplicate_name[f];
         }
     }
     DH_TRY(dh_h5_dataframe(h5, "obs", column, count));
@@ -231,8 +339,15 @@ static dh_status create_obs(const dh_bulk *bulk, const skeleton *file)
 }
 
 /* AnnData needs var, the variables of X; without a job that fills X it is empty. */
-static dh_status create_var(const skeleton *file)
+static dh_status create_var(const dh_bulk *bulk, const skeleton *file)
 {
+    if (bulk->reduced->features.is_there) {
+        static const char *const column[] = {"document_frequency", "idf", "terms"};
+        DH_TRY(dh_h5_group(file->h5, "X", "csr_matrix", "0.1.0"));
+        const uint64_t shape[] = {bulk->rows, bulk->reduced->features.columns};
+        DH_TRY(dh_h5_shape(file->h5, "X", shape, sizeof shape / sizeof *shape));
+        return dh_h5_dataframe(file->h5, "var", column, sizeof column / sizeof *column);
+    }
     DH_TRY(dh_h5_dataframe(file->h5, "var", NULL, 0));
     const dh_h5_array index = {.type = DH_TEXT,
                                .text_width = 1,
@@ -249,7 +364,7 @@ static dh_status create_groups(const dh_bulk *bulk, const skeleton *file)
     static const char *const dict[] = {"obsm", "varm", "obsp", "varp", "layers", "uns", "uns/dhatu"};
     DH_TRY(dh_h5_group(h5, "/", "anndata", "0.1.0"));
     DH_TRY(create_obs(bulk, file));
-    DH_TRY(create_var(file));
+    DH_TRY(create_var(bulk, file));
     for (size_t i = 0; i < sizeof dict / sizeof *dict; i++) {
         DH_TRY(dh_h5_group(h5, dict[i], "dict", "0.1.0"));
     }

@@ -4,6 +4,7 @@
 #define DH_OUTPUT_BULK_H
 
 #include "output/content.h"
+#include "reduce/reduce.h"
 #include "run/ids.h"
 #include "run/rows.h"
 
@@ -15,11 +16,38 @@ typedef enum dh_bulk_kind {
     DH_BULK_ID,          /* rows: final ids */
     DH_BULK_LANGUAGE,    /* rows: codes into the languages that occur */
     DH_BULK_STATUS,      /* rows: codes into dh_document_status_name */
+    DH_BULK_DUPLICATE,   /* rows: what is known of duplicates, index tells which (dh_duplicate_fact) */
     DH_BULK_SOURCE_NAME, /* sources */
     DH_BULK_SOURCE_FACT, /* sources: a 64-bit count, index tells which */
     DH_BULK_SOURCE_HASH, /* sources: content hash, hexadecimal */
-    DH_BULK_SOURCE_SUMS  /* sources: sums of job `index` */
+    DH_BULK_SOURCE_SUMS, /* sources: sums of job `index` */
+    DH_BULK_MATRIX,      /* X: index tells which part of it (dh_matrix_part) */
+    DH_BULK_VARIABLE     /* var, columns of X: index tells which (dh_variable_fact) */
 } dh_bulk_kind;
+
+typedef enum dh_duplicate_fact {
+    DH_DUPLICATE_EXACT = 0,
+    DH_DUPLICATE_CLUSTER,
+    DH_DUPLICATE_SIZE,
+    DH_DUPLICATE_KEEP,
+    DH_DUPLICATE_AGAINST,
+    DH_DUPLICATE_FACTS
+} dh_duplicate_fact;
+
+typedef enum dh_matrix_part {
+    DH_MATRIX_DATA = 0,
+    DH_MATRIX_INDICES,
+    DH_MATRIX_INDPTR,
+    DH_MATRIX_PARTS
+} dh_matrix_part;
+
+typedef enum dh_variable_fact {
+    DH_VARIABLE_NAME = 0,
+    DH_VARIABLE_DOCUMENTS,
+    DH_VARIABLE_WEIGHT,
+    DH_VARIABLE_TERMS,
+    DH_VARIABLE_FACTS
+} dh_variable_fact;
 
 typedef enum dh_source_fact {
     DH_FACT_DOCUMENTS = 0,
@@ -42,7 +70,9 @@ typedef struct dh_bulk {
     uint64_t rows, sources;
     uint32_t deflate; /* of the row datasets; 0: contiguous */
     dh_bulk_dataset dataset[DH_BULK_MAX];
-    uint32_t row_dataset_count; /* the first ones; the others have a row a source */
+    const dh_reduced *reduced;
+    uint32_t row_dataset_count;   /* the first ones; ... */
+    uint32_t source_datasets_end; /* up to here they have a row a source; behind are X and var */
     uint32_t dataset_count;
     uint8_t language_present[DH_LANGUAGE_BYTES]; /* a bit a code */
     uint32_t *language_code;                     /* language -> place among those present */
@@ -52,6 +82,7 @@ typedef struct dh_bulk {
 /* What the list depends on besides settings. */
 typedef struct dh_bulk_shape {
     uint64_t rows, sources, id_width, source_name_width;
+    const dh_reduced *reduced;
     uint32_t deflate;
 } dh_bulk_shape;
 

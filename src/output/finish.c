@@ -41,7 +41,20 @@ static dh_status emit_array(dh_emitter *emitter, const char *name, dh_type type,
     return dh_content_put(finisher->content, finisher->h5, path, &array, data);
 }
 
-static dh_status emit_jobs(finish_state *finisher, const dh_settings *settings)
+/* What the reduce phase found out for a job. */
+static dh_status emit_reduced(finish_state *finisher, const dh_job *job, const dh_settings *settings,
+                              const dh_reduced *reduced)
+{
+    if (job == &dh_job_vocab) {
+        return dh_terms_emit(&reduced->terms, &finisher->emitter);
+    }
+    if (job == &dh_job_neardup) {
+        return dh_neardup_emit(&reduced->neardup, &settings->job_options, &finisher->emitter);
+    }
+    return DH_OK;
+}
+
+static dh_status emit_jobs(finish_state *finisher, const dh_settings *settings, const dh_reduced *reduced)
 {
     for (uint32_t j = 0; j < settings->job_count; j++) {
         const dh_active_job *active = &settings->job[j];
@@ -51,6 +64,7 @@ static dh_status emit_jobs(finish_state *finisher, const dh_settings *settings)
         if (active->job->emit != NULL) {
             DH_TRY(active->job->emit(active->state, &finisher->emitter));
         }
+        DH_TRY(emit_reduced(finisher, active->job, settings, reduced));
     }
     finisher->group = NULL;
     return DH_OK;
@@ -102,10 +116,10 @@ static dh_status put_all(finish_state *finisher, const dh_writer *writer)
                     "options that matter to the result, as JSON"));
     DH_TRY(dh_h5_group(finisher->h5, "uns/dhatu/versions", "dict", "0.1.0"));
     DH_TRY(put_text(finisher, "uns/dhatu/versions/dhatu", DHATU_VERSION, "program that wrote the file"));
-    DH_TRY(put_text(finisher, "uns/dhatu/versions/format", "1.0",
+    DH_TRY(put_text(finisher, "uns/dhatu/versions/format", "1.1",
                     "version of the file's layout (docs/formats.md)"));
     DH_TRY(put_quality(finisher, &writer->quality));
-    return emit_jobs(finisher, writer->settings);
+    return emit_jobs(finisher, writer->settings, writer->options->reduced);
 }
 
 dh_status dh_writer_finish(dh_writer *writer, char content[2 * DH_SHA256_SIZE + 1])

@@ -214,6 +214,20 @@ dh_status dh_h5_dataframe(dh_h5 *h5, const char *path, const char *const *column
     return group_close(h5, path, group, status);
 }
 
+dh_status dh_h5_shape(dh_h5 *h5, const char *path, const uint64_t *dims, size_t count)
+{
+    const hid_t group = H5Gopen2(h5->file, path, H5P_DEFAULT);
+    if (group < 0) {
+        return failed(h5, path, "open the group");
+    }
+    const hsize_t size[] = {count};
+    const hid_t space = H5Screate_simple(1, size, NULL);
+    const dh_status status =
+        attribute_write(h5, group, path, "shape", H5T_STD_I64LE, space, H5T_NATIVE_UINT64, dims);
+    (void)H5Sclose(space);
+    return group_close(h5, path, group, status);
+}
+
 /* AnnData wants a truth value as HDF5 knows it from h5py: an enumeration of FALSE and TRUE. */
 static dh_status attribute_false(dh_h5 *h5, hid_t object, const char *path, const char *name)
 {

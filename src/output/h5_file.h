@@ -45,6 +45,9 @@ dh_status dh_h5_group(dh_h5 *h5, const char *path, const char *encoding, const c
 /* A group that is an AnnData dataframe: its index is member _index, its columns in this order. */
 dh_status dh_h5_dataframe(dh_h5 *h5, const char *path, const char *const *column, size_t count);
 
+/* The attribute "shape" of a group, as AnnData's sparse matrices have it. */
+dh_status dh_h5_shape(dh_h5 *h5, const char *path, const uint64_t *dims, size_t count);
+
 /* A group that is a categorical; members codes and categories are added as arrays. */
 dh_status dh_h5_categorical(dh_h5 *h5, const char *path, const char *description, const char *unit);
 

@@ -264,6 +264,7 @@ static dh_status prepare(dh_writer *writer, dh_result_facts *facts)
         .id_width = writer->ids.width,
         .source_name_width = writer->plan->name_width,
         .deflate = writer->options->deflate,
+        .reduced = writer->options->reduced,
     };
     return dh_comm_agree(writer->comm, dh_bulk_list(writer->bulk, writer->settings, &shape));
 }
@@ -278,6 +279,9 @@ static dh_status write_result(dh_writer *writer, dh_result_facts *facts)
     DH_TRY(dh_writer_rows(writer));
     facts->seconds_rows = dh_seconds() - time;
     time += facts->seconds_rows;
+    DH_TRY(dh_writer_matrix(writer));
+    facts->seconds_matrix = dh_seconds() - time;
+    time += facts->seconds_matrix;
     DH_TRY(dh_writer_sources(writer));
     DH_TRY(reduce_quality(writer));
     facts->seconds_sources = dh_seconds() - time;

@@ -27,6 +27,8 @@ typedef struct dh_result_options {
     const char *config; /* JSON */
     uint32_t deflate;
     dh_watch *watch;
+    const dh_reduce *reduce;   /* of the step behind the map phase, ... */
+    const dh_reduced *reduced; /* ... and what it found */
 } dh_result_options;
 
 typedef struct dh_result_facts {
@@ -34,7 +36,7 @@ typedef struct dh_result_facts {
     uint64_t rows, sources, file_size;
     uint64_t ids_changed;
     char content[2 * DH_SHA256_SIZE + 1]; /* rank 0 */
-    double seconds_ids, seconds_rows, seconds_sources, seconds_finish;
+    double seconds_ids, seconds_rows, seconds_matrix, seconds_sources, seconds_finish;
 } dh_result_facts;
 
 /* Writes options->partial and quarantine_partial, and reads the former back. COLLECTIVE; the status is the

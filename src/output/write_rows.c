@@ -12,9 +12,11 @@ enum { BLOCKS_AT_ONCE = 4 /* that the system is asked to write to the disk toget
 
 typedef struct row_writer {
     dh_writer *writer;
-    dh_buffer *digests; /* a dataset each: of this rank's blocks (contiguous) */
-    dh_sha256 *whole;   /* rank 0, deflated: grows with the blocks as they come */
-    dh_buffer made;     /* rows of a dataset that is no plain column */
+    dh_duplicate_reader *duplicates; /* NULL: job neardup is not active */
+    dh_duplicate *duplicate;         /* of the block: DH_BLOCK_ROWS */
+    dh_buffer *digests;              /* a dataset each: of this rank's blocks (contiguous) */
+    dh_sha256 *whole;                /* rank 0, deflated: grows with the blocks as they come */
+    dh_buffer made;                  /* rows of a dataset that is no plain column */
     dh_buffer shuffled;
     dh_buffer message;  /* deflated chunks of a round */
     dh_h5 *h5;          /* rank 0, deflated */
@@ -28,6 +30,37 @@ typedef struct chunk_head {
     uint8_t digest[DH_SHA256_SIZE];
 } chunk_head;
 
+static bool is_kept(const dh_duplicate *duplicate, uint64_t row)
+{
+    return (duplicate->cluster < 0 || (uint64_t)duplicate->cluster == row) && duplicate->against < 0;
+}
+
+/* Rows of obs/dup_*. */
+static dh_status make_duplicates(row_writer *rows, const dh_bulk_dataset *dataset, const dh_row_block *block)
+{
+    int64_t *number = (int64_t *)(void *)rows->made.data;
+    uint64_t *size = (uint64_t *)(void *)rows->made.data;
+    for (uint32_t i = 0; i < block->count; i++) {
+        const dh_duplicate *duplicate = &rows->duplicate[i];
+        if (dataset->index == DH_DUPLICATE_EXACT) {
+            number[i] = duplicate->exact;
+        } else if (dataset->index == DH_DUPLICATE_CLUSTER) {
+            number[i] = duplicate->cluster;
+        } else if (dataset->index == DH_DUPLICATE_SIZE) {
+            size[i] = duplicate->size;
+        } else if (dataset->index == DH_DUPLICATE_KEEP) {
+            rows->made.data[i] = is_kept(duplicate, block->first_row + i) ? 1 : 0;
+        } else {
+            char *id = (char *)rows->made.data + (size_t)i * dataset->array.text_width;
+            memset(id, 0, dataset->array.text_width);
+            if (duplicate->against >= 0) {
+                DH_TRY(dh_duplicate_id(rows->duplicates, duplicate->against, id));
+            }
+        }
+    }
+    return DH_OK;
+}
+
 /* The bytes of a dataset's rows for a block. */
 static dh_status make_rows(row_writer *rows, const dh_bulk_dataset *dataset, const dh_row_block *block,
                            const void **out)
@@ -39,6 +72,10 @@ static dh_status make_rows(row_writer *rows, const dh_bulk_dataset *dataset, con
     }
     rows->made.size = 0;
     DH_TRY(dh_buffer_reserve(&rows->made, block->count * dh_h5_row_size(&dataset->array)));
+    if (dataset->kind == DH_BULK_DUPLICATE) {
+        *out = rows->made.data;
+        return make_duplicates(rows, dataset, block);
+    }
     int32_t *code = (int32_t *)(void *)rows->made.data;
     if (dataset->kind == DH_BULK_ID) {
         dh_ids_fill(&writer->ids, block, (char *)rows->made.data);
@@ -144,6 +181,9 @@ static dh_status write_block(row_writer *rows, uint64_t number)
     const dh_row_block *block = NULL;
     DH_TRY(dh_row_reader_read(writer->reader, first, left < DH_BLOCK_ROWS ? (uint32_t)left : DH_BLOCK_ROWS,
                               true, &block));
+    if (rows->duplicates != NULL) {
+        DH_TRY(dh_duplicate_read(rows->duplicates, first, block->count, rows->duplicate));
+    }
     for (uint32_t d = 0; d < writer->bulk->row_dataset_count; d++) {
         DH_TRY(write_dataset(rows, d, block));
     }
@@ -247,6 +287,18 @@ static dh_status write_deflated(row_writer *rows)
     return dh_comm_agree(writer->comm, status);
 }
 
+static dh_status open_duplicates(row_writer *rows)
+{
+    const dh_result_options *options = rows->writer->options;
+    if (!options->reduced->neardup.is_there) {
+        return DH_OK;
+    }
+    void *memory = NULL;
+    DH_TRY(dh_allocate(DH_BLOCK_ROWS, sizeof(dh_duplicate), "duplicates", &memory));
+    rows->duplicate = memory;
+    return dh_duplicate_open(options->reduce, &options->reduced->neardup, &rows->duplicates);
+}
+
 dh_status dh_writer_rows(dh_writer *writer)
 {
     row_writer rows = {.writer = writer};
@@ -258,6 +310,9 @@ dh_status dh_writer_rows(dh_writer *writer)
     }
     rows.digests = digests;
     rows.whole = whole;
+    if (status == DH_OK) {
+        status = open_duplicates(&rows);
+    }
     status = dh_comm_agree(writer->comm, status);
     if (status == DH_OK) {
         status = writer->bulk->deflate > 0 && writer->bulk->rows > 0 ? write_deflated(&rows)
@@ -268,6 +323,8 @@ dh_status dh_writer_rows(dh_writer *writer)
     }
     free(digests);
     free(whole);
+    dh_duplicate_close(rows.duplicates);
+    free(rows.duplicate);
     dh_buffer_free(&rows.made);
     dh_buffer_free(&rows.shuffled);
     dh_buffer_free(&rows.message);

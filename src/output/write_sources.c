@@ -257,8 +257,8 @@ static dh_status write_block(source_writer *sources)
 {
     DH_TRY(read_parts(sources));
     count_quality(sources);
-    for (uint32_t d = sources->writer->bulk->row_dataset_count; d < sources->writer->bulk->dataset_count;
-         d++) {
+    for (uint32_t d = sources->writer->bulk->row_dataset_count;
+         d < sources->writer->bulk->source_datasets_end; d++) {
         DH_TRY(write_dataset(sources, d));
     }
     return read_bad(sources);
@@ -303,7 +303,7 @@ static dh_status write_all(source_writer *sources)
         status = flush_quarantine(sources);
     }
     DH_TRY(dh_writer_agree(writer, status));
-    for (uint32_t d = writer->bulk->row_dataset_count; d < writer->bulk->dataset_count; d++) {
+    for (uint32_t d = writer->bulk->row_dataset_count; d < writer->bulk->source_datasets_end; d++) {
         DH_TRY(dh_writer_collect_digest(writer, &writer->bulk->dataset[d],
                                         &sources->digests[d - writer->bulk->row_dataset_count]));
     }
@@ -321,7 +321,7 @@ dh_status dh_writer_sources(dh_writer *writer)
         .quarantine_file = -1,
         .counting = true,
     };
-    const uint32_t datasets = writer->bulk->dataset_count - writer->bulk->row_dataset_count;
+    const uint32_t datasets = writer->bulk->source_datasets_end - writer->bulk->row_dataset_count;
     void *digests = NULL;
     dh_status status =
         dh_comm_agree(writer->comm, dh_allocate(datasets, sizeof(dh_buffer), "digests", &digests));

@@ -22,6 +22,9 @@ typedef struct dh_writer {
 /* Fill the row datasets, and let the jobs accumulate. COLLECTIVE. */
 dh_status dh_writer_rows(dh_writer *writer);
 
+/* Fills X and var, where a job has made them. COLLECTIVE. */
+dh_status dh_writer_matrix(dh_writer *writer);
+
 /* Fill the source datasets, count quality, write the quarantine (to its partial name). COLLECTIVE. */
 dh_status dh_writer_sources(dh_writer *writer);
 

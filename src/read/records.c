@@ -464,6 +464,7 @@ static dh_status skip_long_line(dh_record_reader *reader, dh_record *record)
     }
     record->size = position_offset(reader) - record->offset;
     record->line = NULL;
+    record->line_size = 0;
     set_bad(record, DH_REASON_RECORD_TOO_LARGE);
     return DH_OK;
 }
@@ -517,6 +518,7 @@ static dh_status next_line(dh_record_reader *reader, dh_record *record)
         record->number = reader->facts.lines;
         record->size = full;
         record->line = line + bom;
+        record->line_size = size - bom;
         reader->position += full;
         reader->facts.lines++;
         if (is_blank(record->line, size - bom)) {
@@ -550,12 +552,14 @@ static dh_status next_text(dh_record_reader *reader, dh_record *record)
         DH_TRY(drain(reader));
         record->size = place_of(reader);
         record->line = NULL;
+        record->line_size = 0;
         set_bad(record, DH_REASON_RECORD_TOO_LARGE);
         return DH_OK;
     }
     const size_t bom = bom_size(reader, reader->window, reader->filled);
     record->size = reader->filled;
     record->line = reader->window + bom;
+    record->line_size = reader->filled - bom;
     reader->position = reader->filled;
     const size_t probe = reader->filled < BINARY_PROBE ? reader->filled : BINARY_PROBE;
     if (probe > 0 && memchr(reader->window, '\0', probe) != NULL) {

@@ -76,6 +76,7 @@ typedef struct dh_record {
     uint64_t number; /* line of the range, from 0 (the range's first line is 0), blank and bad ones counted */
     uint64_t size;   /* bytes, its line end included */
     uint8_t *line;   /* mutable, valid until the next call; NULL when not held (too large) */
+    size_t line_size; /* of line: without byte order mark and line end; a carriage return belongs to it */
     dh_json_value value[DH_FIELD_COUNT];
 } dh_record;
 

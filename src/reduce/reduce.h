@@ -1,6 +1,6 @@
-/* dhatu: the reduce phase: what needs all documents together. From the chunks in the spills to what the writer
- * puts into the result beside the columns. Each step depends on nothing but the chunks (and the stages of
- * steps before), so it can be done again, by any number of ranks. */
+/* dhatu: the reduce phase: what needs all documents together. From the chunks in the spills to what the
+ * writer puts into the result beside the columns. Each step depends on nothing but the chunks (and the stages
+ * of steps before), so it can be done again, by any number of ranks. */
 #ifndef DH_REDUCE_REDUCE_H
 #define DH_REDUCE_REDUCE_H
 
@@ -20,7 +20,7 @@ struct dh_reduce {
     uint32_t epoch;
     uint64_t memory; /* of a rank, for the step at work; what a step keeps for the writer counts, too */
     dh_watch *watch;
-    const char *against;  /* an earlier result, or NULL */
+    const char *against;   /* an earlier result, or NULL */
     const char *vocab_tsv; /* where all terms go, or NULL: the partial name */
 };
 
@@ -31,8 +31,8 @@ typedef struct dh_reduced {
     dh_neardup neardup;
 } dh_reduced;
 
-/* COLLECTIVE; the same status on all ranks. Errors: DH_IO, DH_NO_MEMORY, DH_USAGE (logged), DH_AGAIN, DH_LOCKED
- * (of the watch). Owner frees with dh_reduced_free, also after an error. */
+/* COLLECTIVE; the same status on all ranks. Errors: DH_IO, DH_NO_MEMORY, DH_USAGE (logged), DH_AGAIN,
+ * DH_LOCKED (of the watch). Owner frees with dh_reduced_free, also after an error. */
 dh_status dh_reduce_all(const dh_reduce *reduce, dh_reduced *out);
 void dh_reduced_free(dh_reduced *reduced); /* COLLECTIVE */
 

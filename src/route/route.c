@@ -92,6 +92,15 @@ static uint64_t batch_bytes(void *context)
 
 /* ---- sending ----------------------------------------------------------------------------------------- */
 
+static dh_batch_sizes sizes_of(const dh_slot *slot)
+{
+    return (dh_batch_sizes){.documents = slot->documents,
+                            .text_bytes = slot->text_size,
+                            .tokens = slot->sink.token_count,
+                            .hits = slot->sink.prefix_hit_count,
+                            .spelling_bytes = slot->sink.spelling_size};
+}
+
 static dh_status send_elsewhere(dh_route *route, dh_route_slot *slot, const dh_route_place *place)
 {
     const dh_slot *batch = &slot->slot;
@@ -100,18 +109,14 @@ static dh_status send_elsewhere(dh_route *route, dh_route_slot *slot, const dh_r
         .for_device = place->is_device,
         .slot = batch->number,
         .sequence = slot->sequence,
-        .documents = batch->documents,
-        .text_bytes = slot->bytes,
-        .tokens = batch->sink.token_count,
-        .hits = batch->sink.prefix_hit_count,
+        .sizes = sizes_of(batch),
     };
     DH_TRY(dh_mail_send(route->mail, place->rank, &note, sizeof note));
     if (!place->is_remote) {
         return DH_OK;
     }
     dh_mail_part part[DH_MAIL_PARTS_MAX];
-    const uint32_t count = dh_route_batch_parts(&route->shape, batch->memory, note.documents, note.text_bytes,
-                                                note.tokens, note.hits, part);
+    const uint32_t count = dh_route_batch_parts(&route->shape, batch->memory, &note.sizes, part);
     return dh_mail_send_parts(route->mail, place->rank, DH_TAG_BATCH + (int)batch->number, part, count,
                               &slot->out);
 }
@@ -217,8 +222,8 @@ static dh_status take_answer(dh_route *route, const dh_note *note)
     }
     /* Their sender waits until they are taken, also when it is too late for them. */
     dh_mail_part part[DH_MAIL_PARTS_MAX];
-    const uint32_t count =
-        dh_route_result_parts(&route->shape, slot->slot.memory, slot->slot.documents, part);
+    const dh_batch_sizes sizes = sizes_of(&slot->slot);
+    const uint32_t count = dh_route_result_parts(&route->shape, slot->slot.memory, &sizes, part);
     return dh_mail_receive_parts(route->mail, place->rank, DH_TAG_RESULT + (int)note->slot, part, count,
                                  &slot->back);
 }

@@ -30,27 +30,33 @@ static void *at(uint8_t *memory, uint64_t offset)
     return memory + offset;
 }
 
-uint32_t dh_route_batch_parts(const dh_slot_shape *shape, uint8_t *memory, uint32_t documents,
-                              uint64_t text_bytes, uint64_t tokens, uint64_t hits,
+uint32_t dh_route_batch_parts(const dh_slot_shape *shape, uint8_t *memory, const dh_batch_sizes *sizes,
                               dh_mail_part part[DH_MAIL_PARTS_MAX])
 {
-    const uint64_t offsets = (documents + (uint64_t)1) * sizeof(uint64_t);
-    part[0] = (dh_mail_part){at(memory, 0), text_bytes};
+    const uint64_t offsets = (sizes->documents + 1) * sizeof(uint64_t);
+    part[0] = (dh_mail_part){at(memory, 0), sizes->text_bytes};
     part[1] = (dh_mail_part){at(memory, shape->text_offset), offsets};
     part[2] = (dh_mail_part){at(memory, shape->token_offset), offsets};
     part[3] = (dh_mail_part){at(memory, shape->hit_offset), offsets};
-    part[4] = (dh_mail_part){at(memory, shape->lexicon), documents * sizeof(uint16_t)};
-    part[5] = (dh_mail_part){at(memory, shape->token), tokens * sizeof(uint64_t)};
-    part[6] = (dh_mail_part){at(memory, shape->hit), hits * sizeof(dh_prefix_hit)};
-    return 7;
+    part[4] = (dh_mail_part){at(memory, shape->lexicon), sizes->documents * sizeof(uint16_t)};
+    part[5] = (dh_mail_part){at(memory, shape->token), sizes->tokens * sizeof(uint64_t)};
+    part[6] = (dh_mail_part){at(memory, shape->hit), sizes->hits * sizeof(dh_prefix_hit)};
+    if (shape->spelling_room == 0) {
+        return 7;
+    }
+    part[7] = (dh_mail_part){at(memory, shape->spelling_offset), offsets};
+    part[8] = (dh_mail_part){at(memory, shape->token_end), sizes->tokens * sizeof(uint32_t)};
+    part[9] = (dh_mail_part){at(memory, shape->spelling), sizes->spelling_bytes};
+    return 10;
 }
 
-uint32_t dh_route_result_parts(const dh_slot_shape *shape, uint8_t *memory, uint32_t documents,
+uint32_t dh_route_result_parts(const dh_slot_shape *shape, uint8_t *memory, const dh_batch_sizes *sizes,
                                dh_mail_part part[DH_MAIL_PARTS_MAX])
 {
     uint32_t count = 0;
     for (uint32_t c = DH_ENGINE_COLUMNS; c < shape->column_count; c++) {
-        part[count++] = (dh_mail_part){at(memory, shape->column[c]), documents * shape->row_size[c]};
+        part[count++] = (dh_mail_part){at(memory, shape->column[c]),
+                                       dh_slot_column_bytes(shape, c, sizes->documents, sizes->tokens)};
     }
     return count;
 }
@@ -62,7 +68,7 @@ static void set_task(const dh_route *route, dh_guest *guest)
     uint8_t *memory = is_remote(route, guest)
                           ? guest_memory(route, guest->place)
                           : dh_route_slot_memory(route, route->node_of[guest->from], guest->slot);
-    guest->task.batch = dh_slot_batch_at(&route->shape, memory, guest->documents);
+    guest->task.batch = dh_slot_batch_at(&route->shape, memory, (uint32_t)guest->sizes.documents);
     dh_slot_columns(&route->shape, memory, guest->task.column);
     guest->task.owner = guest;
 }
@@ -73,8 +79,8 @@ static dh_status compute_guest(dh_route *route, dh_guest *guest)
     const double start = dh_seconds();
     guest->task.status = dh_vectorise_here(route->settings, &guest->task.batch, guest->task.column, NULL);
     route->figures.for_ranks++;
-    route->figures.for_ranks_bytes += guest->text_bytes;
-    dh_route_learn_own(route, dh_seconds() - start, guest->text_bytes);
+    route->figures.for_ranks_bytes += guest->sizes.text_bytes;
+    dh_route_learn_own(route, dh_seconds() - start, guest->sizes.text_bytes);
     return dh_route_guest_done(route, guest);
 }
 
@@ -103,8 +109,7 @@ static dh_status fetch_batch(dh_route *route, dh_guest *guest)
             route->guest_used[g] = true;
             guest->place = (int32_t)g;
             const uint32_t count =
-                dh_route_batch_parts(&route->shape, guest_memory(route, guest->place), guest->documents,
-                                     guest->text_bytes, guest->tokens, guest->hits, part);
+                dh_route_batch_parts(&route->shape, guest_memory(route, guest->place), &guest->sizes, part);
             return dh_mail_receive_parts(route->mail, guest->from, DH_TAG_BATCH + (int)guest->slot, part,
                                          count, &guest->transfer);
         }
@@ -123,10 +128,7 @@ dh_status dh_route_take_ticket(dh_route *route, int from, const dh_note *note)
     *guest = (dh_guest){.from = from,
                         .slot = note->slot,
                         .sequence = note->sequence,
-                        .documents = note->documents,
-                        .text_bytes = note->text_bytes,
-                        .tokens = note->tokens,
-                        .hits = note->hits,
+                        .sizes = note->sizes,
                         .place = -1,
                         .for_device = note->for_device != 0};
     dh_guest **last = &route->guests;
@@ -138,7 +140,7 @@ dh_status dh_route_take_ticket(dh_route *route, int from, const dh_note *note)
         return start_guest(route, guest);
     }
     (void)atomic_fetch_add(&board_for(route, guest)->queued_bytes,
-                           guest->text_bytes); /* else the sender has */
+                           guest->sizes.text_bytes); /* else the sender has */
     return fetch_batch(route, guest);
 }
 
@@ -147,7 +149,7 @@ dh_status dh_route_guest_done(dh_route *route, dh_guest *guest)
 {
     dh_place_board *board = board_for(route, guest);
     guest->is_done = true;
-    (void)atomic_fetch_sub(&board->queued_bytes, guest->text_bytes);
+    (void)atomic_fetch_sub(&board->queued_bytes, guest->sizes.text_bytes);
     dh_route_publish_device(route);
     const dh_note note = {
         .kind = DH_NOTE_DONE,
@@ -163,7 +165,7 @@ dh_status dh_route_guest_done(dh_route *route, dh_guest *guest)
     if (is_remote(route, guest) && guest->task.status == DH_BACKEND_OK) {
         dh_mail_part part[DH_MAIL_PARTS_MAX];
         const uint32_t count =
-            dh_route_result_parts(&route->shape, guest_memory(route, guest->place), guest->documents, part);
+            dh_route_result_parts(&route->shape, guest_memory(route, guest->place), &guest->sizes, part);
         return dh_mail_send_parts(route->mail, guest->from, DH_TAG_RESULT + (int)guest->slot, part, count,
                                   &guest->transfer);
     }

@@ -59,13 +59,17 @@ typedef struct dh_route_slot {
     bool waits, answer_is_ok; /* for whoever has it; what he said */
 } dh_route_slot;
 
+/* How much a batch on its way holds. */
+typedef struct dh_batch_sizes {
+    uint64_t documents, text_bytes, tokens, hits, spelling_bytes;
+} dh_batch_sizes;
+
 /* A batch of another rank that is computed here. */
 typedef struct dh_guest {
     struct dh_guest *next;
     int from;
     uint32_t slot, sequence; /* of the sender */
-    uint32_t documents;
-    uint64_t text_bytes, tokens, hits;
+    dh_batch_sizes sizes;
     int32_t place;         /* guest slot, of a batch from another node; -1: none yet, or none needed */
     dh_transfer *transfer; /* the batch on its way here, or the results on their way back */
     bool has_batch, is_done, for_device;
@@ -86,12 +90,17 @@ typedef struct dh_note {
     uint16_t kind;
     uint16_t for_device; /* ticket */
     uint32_t slot, sequence;
-    uint32_t documents; /* ticket */
-    uint64_t text_bytes, tokens, hits;
     uint32_t status; /* done: dh_backend_status */
-    uint32_t flags;  /* done: DH_NOTE_CLOSED, DH_NOTE_TOUCHED, or'ed */
-    uint64_t picoseconds_per_byte, queued_bytes;
+    union {
+        dh_batch_sizes sizes; /* ticket */
+        struct {              /* done */
+            uint64_t flags;   /* DH_NOTE_CLOSED, DH_NOTE_TOUCHED, or'ed */
+            uint64_t picoseconds_per_byte, queued_bytes;
+        };
+    };
 } dh_note;
+
+_Static_assert(sizeof(dh_note) <= DH_NOTE_SIZE, "a note fits its message");
 
 struct dh_route {
     dh_comm *comm;
@@ -140,10 +149,9 @@ dh_status dh_route_guest_done(dh_route *route, dh_guest *guest);
 dh_status dh_route_tend_guests(dh_route *route);
 
 /* The parts of a slot that make a batch, or its results, of this size. */
-uint32_t dh_route_batch_parts(const dh_slot_shape *shape, uint8_t *memory, uint32_t documents,
-                              uint64_t text_bytes, uint64_t tokens, uint64_t hits,
+uint32_t dh_route_batch_parts(const dh_slot_shape *shape, uint8_t *memory, const dh_batch_sizes *sizes,
                               dh_mail_part part[DH_MAIL_PARTS_MAX]);
-uint32_t dh_route_result_parts(const dh_slot_shape *shape, uint8_t *memory, uint32_t documents,
+uint32_t dh_route_result_parts(const dh_slot_shape *shape, uint8_t *memory, const dh_batch_sizes *sizes,
                                dh_mail_part part[DH_MAIL_PARTS_MAX]);
 
 /* ---- route.c ---- */

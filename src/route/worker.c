@@ -181,6 +181,18 @@ static void cut_part(const dh_worker *worker, lane_work *lane)
     lane->part.token_offset += lane->next;
     lane->part.prefix_hit_offset += lane->next;
     lane->part.lexicon += lane->next;
+    if (lane->part.spelling_offset != NULL) {
+        lane->part.spelling_offset += lane->next;
+    }
+}
+
+/* Where the part's results of a column go: behind those of the documents, or tokens, in front of it. */
+static void *part_column(const dh_schema *schema, const lane_work *lane, uint32_t c)
+{
+    const uint64_t *token_offset = lane->batch.token_offset;
+    const uint64_t rows =
+        schema->column[c].place == DH_TOKEN ? token_offset[lane->next] - token_offset[0] : lane->next;
+    return lane->column[c] + rows * schema->row_size[c];
 }
 
 /* What DHATU_FAULT asks the device to do. */
@@ -204,7 +216,7 @@ static void start_part(dh_worker *worker, uint32_t number)
     const dh_schema *schema = &worker->settings->schema;
     cut_part(worker, lane);
     for (uint32_t c = DH_ENGINE_COLUMNS; c < schema->column_count; c++) {
-        column[c] = lane->column[c] + lane->next * schema->row_size[c];
+        column[c] = part_column(schema, lane, c);
     }
     const dh_backend_status status =
         lane->fault != 0

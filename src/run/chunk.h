@@ -34,6 +34,10 @@ typedef struct dh_chunk {
     uint32_t part_count;
     dh_buffer bad; /* dh_bad_record */
     uint32_t bad_count;
+    dh_buffer
+        values; /* of the rows, one after the other; DH_ENGINE_VALUE_BYTES tells how many bytes each has */
+    uint64_t value_count;
+    dh_buffer terms; /* counted n-grams (run/terms.h) */
 } dh_chunk;
 
 dh_status dh_chunk_create(const dh_schema *schema, dh_chunk **out);
@@ -57,25 +61,36 @@ typedef struct dh_chunk_header {
     uint32_t first_source;
     uint32_t rows, id_bytes, part_count, bad_count;
     uint32_t lines; /* of the last part: lines of the segment so far. 0 but in the last chunk of a segment */
+    uint64_t value_count, value_bytes, term_bytes;
 } dh_chunk_header;
-#define DH_CHUNK_MAGIC "dhc1"
+#define DH_CHUNK_MAGIC "dhc2"
 
 /* Where things stand in a spilled chunk, from the start of its header: sections are aligned to 8 bytes. */
 typedef struct dh_chunk_layout {
     uint64_t column[DH_SCHEMA_COLUMNS_MAX];
-    uint64_t ids, parts, bad, size;
+    uint64_t ids, parts, bad, values, terms, size;
 } dh_chunk_layout;
 
-void dh_chunk_lay_out(const dh_schema *schema, uint32_t rows, uint64_t id_bytes, uint32_t part_count,
-                      uint32_t bad_count, dh_chunk_layout *out);
+/* How much a chunk holds. */
+typedef struct dh_chunk_sizes {
+    uint32_t rows, part_count, bad_count;
+    uint64_t id_bytes, value_bytes, term_bytes;
+} dh_chunk_sizes;
+
+void dh_chunk_lay_out(const dh_schema *schema, const dh_chunk_sizes *sizes, dh_chunk_layout *out);
+
+/* Bytes that a row of a column takes in a chunk: none for those of tokens. */
+size_t dh_chunk_row_size(const dh_schema *schema, uint32_t column);
 
 /* Where a spilled chunk is and what it holds: a row of the table of all chunks. The order of (first_source,
  * begin, number) is the order of the result's rows. */
 typedef struct dh_chunk_entry {
-    uint64_t begin;        /* of the segment */
-    uint64_t offset;       /* in the spill */
-    uint64_t first_row;    /* in the result; set when all are known */
-    uint64_t first_line;   /* lines of the source in front of the segment; set when all are known */
+    uint64_t begin;       /* of the segment */
+    uint64_t offset;      /* in the spill */
+    uint64_t first_row;   /* in the result; set when all are known */
+    uint64_t first_line;  /* lines of the source in front of the segment; set when all are known */
+    uint64_t first_value; /* values of all rows in front; set when all are known */
+    uint64_t value_count, value_bytes, term_bytes;
     uint32_t first_source; /* of the work item */
     uint32_t number;       /* of the chunk in its segment */
     uint32_t epoch, rank;  /* the spill that has it */
@@ -84,6 +99,9 @@ typedef struct dh_chunk_entry {
     uint16_t rows, part_count, bad_count;
     uint16_t reserved;
 } dh_chunk_entry;
+
+dh_chunk_sizes dh_chunk_entry_sizes(const dh_chunk_entry *entry);
+dh_chunk_sizes dh_chunk_header_sizes(const dh_chunk_header *header);
 
 /* A growing list of them. The owner frees with dh_chunk_list_free; a zeroed one is empty. */
 typedef struct dh_chunk_list {
@@ -96,7 +114,7 @@ void dh_chunk_list_free(dh_chunk_list *list);
 /* The parts of the spilled chunk, for dh_file_write_parts_at: header, sections and zeros between them, which
  * are also what the segment's hash is taken over. part has room for DH_CHUNK_PARTS_MAX; they point into chunk
  * and header. */
-enum { DH_CHUNK_PARTS_MAX = 2 * (DH_SCHEMA_COLUMNS_MAX + 4) };
+enum { DH_CHUNK_PARTS_MAX = 2 * (DH_SCHEMA_COLUMNS_MAX + 6) };
 size_t dh_chunk_parts(const dh_chunk *chunk, const dh_chunk_header *header, dh_file_part *part);
 
 /* Sets the counts and the size of the header from the chunk; lines too. */

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "lexicon/language.h"
+#include "run/terms.h"
 #include "text/utf8.h"
 
 #include <stdlib.h>
@@ -14,6 +15,9 @@ enum {
     BAD_RECORDS_MAX = 8192,     /* of a chunk */
     PARTS_MAX = 8192,           /* sources of a chunk */
     REPAIR_SIZE_MAX = 64 << 20, /* larger texts that are not UTF-8 are quarantined: repair may triple them */
+    CHUNK_TEXT_MAX = 64 << 20,  /* a chunk with more text gets no further document */
+    TERMS_MEMORY = 24 << 20, /* for counting the terms of a chunk: a constant, since what is spilled must not
+                                depend on options */
     ID_HASH_DIGITS = 16
 };
 
@@ -31,6 +35,15 @@ struct dh_pipeline {
     dh_slot own;         /* where there is no dispatcher, or it has no slot left */
     dh_slot *slot; /* the batch that is being filled; its rows stand at chunk->rows and behind. NULL: none */
     uint32_t away; /* batches of the chunk that others compute */
+    uint64_t chunk_text;  /* bytes of text of the chunk, the batch that is being filled too */
+    dh_term_table *terms; /* of the chunk; NULL: nobody wants them */
+
+    /* Values of the chunk's rows as batches come home, in no order; where each row's begin. */
+    dh_buffer values;
+    uint64_t *value_place;                      /* DH_CHUNK_ROWS; NULL: no job has values */
+    uint32_t value_rows;                        /* rows whose values are there, ... */
+    bool values_in_order;                       /* ... and came in the order of rows */
+    dh_buffer token_column[DH_JOB_COLUMNS_MAX]; /* of a batch that outgrew its slot */
 
     dh_buffer scratch; /* a repaired text; a giant one stays in it until its batch is done */
     dh_buffer id;      /* an id before it is checked */
@@ -64,6 +77,15 @@ dh_status dh_pipeline_create(const dh_settings *settings, const dh_pipeline_hook
     if (status == DH_OK) {
         status = dh_chunk_create(&settings->schema, &pipeline->chunk);
     }
+    if (status == DH_OK && settings->uses_terms) {
+        status = dh_term_table_create(settings->job_options.ngrams, TERMS_MEMORY, &pipeline->terms);
+    }
+    if (status == DH_OK && settings->value_job != NULL) {
+        void *place = NULL;
+        status = dh_allocate(DH_CHUNK_ROWS, sizeof *pipeline->value_place, "the values of a chunk", &place);
+        pipeline->value_place = place;
+        pipeline->values_in_order = true;
+    }
     if (status == DH_OK && hooks->dispatcher == NULL) {
         status = create_own_slot(pipeline);
     }
@@ -87,6 +109,12 @@ void dh_pipeline_free(dh_pipeline *pipeline)
     free(pipeline->own.memory);
     dh_buffer_free(&pipeline->scratch);
     dh_buffer_free(&pipeline->id);
+    dh_term_table_free(pipeline->terms);
+    dh_buffer_free(&pipeline->values);
+    free(pipeline->value_place);
+    for (uint32_t c = 0; c < DH_JOB_COLUMNS_MAX; c++) {
+        dh_buffer_free(&pipeline->token_column[c]);
+    }
     free(pipeline);
 }
 
@@ -157,15 +185,90 @@ static dh_status sum_batch(dh_pipeline *pipeline, const dh_slot *slot)
     return DH_OK;
 }
 
-/* Runs all jobs over the slot's batch here, into the chunk. */
-static dh_status compute_batch(dh_pipeline *pipeline, const dh_slot *slot, double *seconds)
+/* The values of the slot's documents, from the outputs of its kernels. */
+static dh_status take_values(dh_pipeline *pipeline, const dh_slot *slot, void *const *column)
+{
+    const dh_active_job *active = pipeline->settings->value_job;
+    if (active == NULL) {
+        return DH_OK;
+    }
+    const dh_batch batch = dh_slot_batch(slot);
+    uint32_t *count = engine_row(pipeline, DH_ENGINE_VALUES, slot->first_row);
+    uint32_t *bytes = engine_row(pipeline, DH_ENGINE_VALUE_BYTES, slot->first_row);
+    for (uint32_t d = 0; d < slot->documents; d++) {
+        const size_t place = pipeline->values.size;
+        DH_TRY(active->job->values(active->state, &batch, column + active->first_column, d, &pipeline->values,
+                                   &count[d]));
+        const size_t size = pipeline->values.size - place;
+        if (size > UINT32_MAX) {
+            return dh_error(DH_FAILED, "job %s: the values of one document take %zu bytes", active->job->name,
+                            size);
+        }
+        bytes[d] = (uint32_t)size;
+        pipeline->value_place[slot->first_row + d] = place;
+    }
+    pipeline->values_in_order &= slot->first_row == pipeline->value_rows;
+    pipeline->value_rows += slot->documents;
+    return DH_OK;
+}
+
+/* Puts the values of all rows into the chunk, in the order of rows. */
+static dh_status gather_values(dh_pipeline *pipeline)
+{
+    dh_chunk *chunk = pipeline->chunk;
+    const uint32_t *count = engine_row(pipeline, DH_ENGINE_VALUES, 0);
+    const uint32_t *bytes = engine_row(pipeline, DH_ENGINE_VALUE_BYTES, 0);
+    for (uint32_t row = 0; row < chunk->rows; row++) {
+        chunk->value_count += count[row];
+    }
+    if (pipeline->values_in_order) {
+        const dh_buffer emptied = chunk->values;
+        chunk->values = pipeline->values;
+        pipeline->values = emptied;
+    } else {
+        DH_TRY(dh_buffer_reserve(&chunk->values, pipeline->values.size));
+        for (uint32_t row = 0; row < chunk->rows; row++) {
+            DH_TRY(dh_buffer_append(&chunk->values, pipeline->values.data + pipeline->value_place[row],
+                                    bytes[row]));
+        }
+    }
+    pipeline->values.size = 0;
+    pipeline->value_rows = 0;
+    pipeline->values_in_order = true;
+    return DH_OK;
+}
+
+/* Where the outputs of the slot's kernels go when they run here: columns into the chunk; those of tokens into
+ * the slot, where they fit and nobody else may still write to them (was_away), else to memory of the
+ * pipeline. */
+static dh_status outputs_here(dh_pipeline *pipeline, const dh_slot *slot, bool was_away,
+                              void *column[DH_SCHEMA_COLUMNS_MAX])
+{
+    const dh_schema *schema = &pipeline->settings->schema;
+    const bool in_slot = !was_away && slot->sink.token_count <= slot->shape->token_room;
+    uint32_t used = 0;
+    for (uint32_t c = 0; c < schema->column_count; c++) {
+        if (schema->column[c].place != DH_TOKEN) {
+            column[c] = engine_row(pipeline, c, slot->first_row);
+        } else if (in_slot) {
+            column[c] = slot->memory + slot->shape->column[c];
+        } else {
+            dh_buffer *buffer = &pipeline->token_column[used++];
+            buffer->size = 0;
+            DH_TRY(dh_buffer_reserve(buffer, slot->sink.token_count * schema->row_size[c]));
+            column[c] = buffer->data;
+        }
+    }
+    return DH_OK;
+}
+
+/* Runs all jobs over the slot's batch here, into the chunk. was_away: others had it first, and could not. */
+static dh_status compute_batch(dh_pipeline *pipeline, const dh_slot *slot, bool was_away, double *seconds)
 {
     const dh_settings *settings = pipeline->settings;
     const double start = dh_seconds();
     void *column[DH_SCHEMA_COLUMNS_MAX];
-    for (uint32_t c = 0; c < settings->schema.column_count; c++) {
-        column[c] = engine_row(pipeline, c, slot->first_row);
-    }
+    DH_TRY(outputs_here(pipeline, slot, was_away, column));
     const dh_batch batch = dh_slot_batch(slot);
     const dh_backend_status outcome =
         dh_vectorise_here(settings, &batch, column, pipeline->stats.job_seconds);
@@ -176,6 +279,7 @@ static dh_status compute_batch(dh_pipeline *pipeline, const dh_slot *slot, doubl
     }
     pipeline->stats.batches_here++;
     *seconds = dh_seconds() - start;
+    DH_TRY(take_values(pipeline, slot, column));
     return sum_batch(pipeline, slot);
 }
 
@@ -183,10 +287,15 @@ static dh_status compute_batch(dh_pipeline *pipeline, const dh_slot *slot, doubl
 static dh_status take_results(dh_pipeline *pipeline, const dh_slot *slot)
 {
     const dh_slot_shape *shape = slot->shape;
+    const dh_schema *schema = &pipeline->settings->schema;
+    void *column[DH_SCHEMA_COLUMNS_MAX];
+    dh_slot_columns(shape, slot->memory, column);
     for (uint32_t c = DH_ENGINE_COLUMNS; c < shape->column_count; c++) {
-        memcpy(engine_row(pipeline, c, slot->first_row), slot->memory + shape->column[c],
-               slot->documents * shape->row_size[c]);
+        if (schema->column[c].place != DH_TOKEN) {
+            memcpy(engine_row(pipeline, c, slot->first_row), column[c], slot->documents * shape->row_size[c]);
+        }
     }
+    DH_TRY(take_values(pipeline, slot, column));
     pipeline->stats.batches_away++;
     return sum_batch(pipeline, slot);
 }
@@ -208,7 +317,7 @@ static dh_status collect(dh_pipeline *pipeline, bool wait)
         wait = false;
         pipeline->away--;
         pipeline->stats.batches_redone += slot->is_done ? 0 : 1;
-        DH_TRY(slot->is_done ? take_results(pipeline, slot) : compute_batch(pipeline, slot, &seconds));
+        DH_TRY(slot->is_done ? take_results(pipeline, slot) : compute_batch(pipeline, slot, true, &seconds));
         dispatcher->back(dispatcher->context, slot, seconds);
     }
     return DH_OK;
@@ -236,6 +345,20 @@ static dh_status need_slot(dh_pipeline *pipeline)
     return DH_OK;
 }
 
+/* Counts the terms of the batch, in the order in which documents were read: so what a chunk holds does not
+ * depend on where batches are computed. */
+static dh_status count_terms(dh_pipeline *pipeline, const dh_slot *slot)
+{
+    if (pipeline->terms == NULL) {
+        return DH_OK;
+    }
+    const double start = dh_seconds();
+    const dh_batch batch = dh_slot_batch(slot);
+    DH_TRY(dh_term_table_add(pipeline->terms, &batch, &pipeline->chunk->terms));
+    pipeline->stats.term_seconds += dh_seconds() - start;
+    return DH_OK;
+}
+
 static dh_status hand_on(dh_pipeline *pipeline, dh_slot *slot, bool waits)
 {
     const dh_dispatcher *dispatcher = slot != &pipeline->own ? pipeline->hooks.dispatcher : NULL;
@@ -244,11 +367,12 @@ static dh_status hand_on(dh_pipeline *pipeline, dh_slot *slot, bool waits)
     if (dispatcher != NULL) {
         DH_TRY(dispatcher->give(dispatcher->context, slot, waits, &away));
     }
+    pipeline->away += away ? 1 : 0;
+    DH_TRY(count_terms(pipeline, slot)); /* nobody changes the batch, wherever it is */
     if (away) {
-        pipeline->away++;
         return collect(pipeline, false);
     }
-    DH_TRY(compute_batch(pipeline, slot, &seconds));
+    DH_TRY(compute_batch(pipeline, slot, false, &seconds));
     if (dispatcher != NULL) {
         dispatcher->back(dispatcher->context, slot, seconds);
     }
@@ -281,6 +405,13 @@ static dh_status flush_chunk(dh_pipeline *pipeline)
         DH_TRY(collect(pipeline, true));
     }
     pipeline->batch_seconds += dh_seconds() - start;
+    pipeline->chunk_text = 0;
+    if (pipeline->value_place != NULL) {
+        DH_TRY(gather_values(pipeline));
+    }
+    if (pipeline->terms != NULL) {
+        DH_TRY(dh_term_table_flush(pipeline->terms, &pipeline->chunk->terms));
+    }
     if (pipeline->chunk->rows > 0 || pipeline->chunk->part_count > 0 || pipeline->chunk->bad_count > 0) {
         DH_TRY(pipeline->hooks.take(pipeline->hooks.context, pipeline->chunk));
     }
@@ -306,7 +437,8 @@ static dh_status make_room(dh_pipeline *pipeline, uint64_t size)
     }
     const dh_chunk *chunk = pipeline->chunk;
     const uint32_t waiting = pipeline->slot != NULL ? pipeline->slot->documents : 0;
-    if (chunk->rows + waiting == DH_CHUNK_ROWS || chunk->part_count >= PARTS_MAX) {
+    if (chunk->rows + waiting == DH_CHUNK_ROWS || chunk->part_count >= PARTS_MAX ||
+        pipeline->chunk_text >= CHUNK_TEXT_MAX) {
         DH_TRY(flush_chunk(pipeline));
     }
     return need_slot(pipeline);
@@ -477,10 +609,15 @@ static dh_status put_document(dh_pipeline *pipeline, const document_text *text, 
     const uint32_t d = slot->documents;
     const uint64_t first_token = slot->sink.token_count;
     const uint64_t first_hit = slot->sink.prefix_hit_count;
+    const uint64_t first_spelling = slot->sink.spelling_size;
     DH_TRY(tokenize(pipeline, text->bytes, text->size, *language));
     if (*language == DH_LANGUAGE_UNKNOWN && lexicons != NULL) {
         *language =
             dh_lexicons_vote(lexicons, slot->sink.token + first_token, slot->sink.token_count - first_token);
+    }
+    if (slot->sink.keeps_spelling) {
+        dh_slot_spelling_offset(slot)[d] = first_spelling;
+        dh_slot_spelling_offset(slot)[d + 1] = slot->sink.spelling_size;
     }
     dh_slot_text_offset(slot)[d] = slot->text_size;
     dh_slot_text_offset(slot)[d + 1] = slot->text_size + text->size;
@@ -519,6 +656,7 @@ static dh_status add_document(dh_pipeline *pipeline, const dh_record *record)
         set_row(pipeline, record, text.size, slot->sink.token_count - first_token, language, text.replaced));
     slot->text_size += text.size;
     slot->documents++;
+    pipeline->chunk_text += text.size;
     pipeline->stats.documents++;
     pipeline->stats.text_bytes += text.size;
     return text.in_slot ? DH_OK : flush_batch(pipeline, false);

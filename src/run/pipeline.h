@@ -52,6 +52,7 @@ typedef struct dh_pipeline_stats {
     double read_seconds; /* decompress, split, scan JSON */
     double text_seconds; /* unescape, check UTF-8, tokenise */
     double job_seconds[DH_JOBS_MAX];
+    double term_seconds;                 /* counting n-grams */
     double wait_seconds;                 /* for batches that others compute */
     uint64_t batches_here, batches_away; /* computed by this rank, by others */
     uint64_t batches_redone;             /* of those here: others had them first and could not */

@@ -27,6 +27,8 @@ struct dh_row_reader {
     dh_row_block block;
     dh_buffer raw_ids; /* of one chunk's rows */
     dh_buffer ids;     /* of the block */
+    dh_buffer values;  /* of the block */
+    dh_buffer scratch; /* of the rows of a chunk in front of the block */
 };
 
 /* ---- the table --------------------------------------------------------------------------------------- */
@@ -51,6 +53,7 @@ void dh_chunk_table_order(void *entries, size_t count)
         qsort(entry, count, sizeof *entry, compare_entries);
     }
     uint64_t row = 0;
+    uint64_t value = 0;
     uint64_t first_line = 0; /* of the range */
     uint64_t lines = 0;      /* of the range so far */
     for (size_t i = 0; i < count; i++) {
@@ -65,7 +68,9 @@ void dh_chunk_table_order(void *entries, size_t count)
         lines += entry[i].lines;
         entry[i].first_row = row;
         entry[i].first_line = first_line;
+        entry[i].first_value = value;
         row += entry[i].rows;
+        value += entry[i].value_count;
     }
 }
 
@@ -75,11 +80,17 @@ dh_chunk_table dh_chunk_table_view(const void *entries, size_t bytes)
     if (table.count > 0) {
         const dh_chunk_entry *last = &table.entry[table.count - 1];
         table.rows = last->first_row + last->rows;
+        table.values = last->first_value + last->value_count;
     }
     return table;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------- */
+
+typedef struct what_to_read {
+    bool all;    /* the jobs' columns, too */
+    bool values; /* the values of rows */
+} what_to_read;
 
 dh_status dh_row_reader_create(const dh_schema *schema, const dh_plan *plan, const dh_chunk_table *table,
                                const char *folder, dh_watch *watch, dh_row_reader **out)
@@ -96,8 +107,10 @@ dh_status dh_row_reader_create(const dh_schema *schema, const dh_plan *plan, con
         reader->open[i].file = -1;
     }
     for (uint32_t c = 0; c < schema->column_count; c++) {
+        const size_t row_size = dh_chunk_row_size(schema, c);
         const dh_status status =
-            dh_allocate(DH_BLOCK_ROWS, schema->row_size[c], "a block of rows", &reader->block.column[c]);
+            row_size > 0 ? dh_allocate(DH_BLOCK_ROWS, row_size, "a block of rows", &reader->block.column[c])
+                         : DH_OK;
         if (status != DH_OK) {
             dh_row_reader_free(reader);
             return status;
@@ -123,6 +136,8 @@ void dh_row_reader_free(dh_row_reader *reader)
     }
     dh_buffer_free(&reader->raw_ids);
     dh_buffer_free(&reader->ids);
+    dh_buffer_free(&reader->values);
+    dh_buffer_free(&reader->scratch);
     free(reader);
 }
 
@@ -170,7 +185,8 @@ static dh_status chunk_read(dh_row_reader *reader, const dh_chunk_entry *entry, 
 
 static void lay_out(const dh_row_reader *reader, const dh_chunk_entry *entry, dh_chunk_layout *out)
 {
-    dh_chunk_lay_out(reader->schema, entry->rows, entry->id_bytes, entry->part_count, entry->bad_count, out);
+    const dh_chunk_sizes sizes = dh_chunk_entry_sizes(entry);
+    dh_chunk_lay_out(reader->schema, &sizes, out);
 }
 
 /* The last chunk that begins at or before row and has rows. */
@@ -189,6 +205,13 @@ static uint64_t find_chunk(const dh_chunk_table *table, uint64_t row)
     return low;
 }
 
+static dh_status changed(const dh_row_reader *reader, const dh_chunk_entry *entry)
+{
+    return dh_error(DH_IO,
+                    "%s: the spill of rank %u in attempt %u changed after it was written, at byte %llu",
+                    reader->folder, entry->rank, entry->epoch, (unsigned long long)entry->offset);
+}
+
 /* The bytes were checked when the run went on from them; that they are still good is not certain, and what
  * they say is used as sizes and indexes. */
 static dh_status check_ids(const dh_row_reader *reader, const dh_chunk_entry *entry, uint32_t start,
@@ -197,9 +220,7 @@ static dh_status check_ids(const dh_row_reader *reader, const dh_chunk_entry *en
     uint32_t previous = start;
     for (uint32_t i = 0; i < count; i++) {
         if (end[i] < previous || end[i] > entry->id_bytes || source[i] >= reader->plan->source_count) {
-            return dh_error(
-                DH_IO, "%s: the spill of rank %u in attempt %u changed after it was written, at byte %llu",
-                reader->folder, entry->rank, entry->epoch, (unsigned long long)entry->offset);
+            return changed(reader, entry);
         }
         previous = end[i];
     }
@@ -237,17 +258,58 @@ static dh_status make_ids(dh_row_reader *reader, const dh_chunk_entry *entry, co
     return DH_OK;
 }
 
+/* Values of rows [from, from + count) of a chunk, whose engine columns are in the block at `at`. *before:
+ * those of the chunk's rows in front of them. */
+static dh_status read_values(dh_row_reader *reader, const dh_chunk_entry *entry,
+                             const dh_chunk_layout *layout, uint32_t from, uint32_t at, uint32_t count,
+                             uint64_t *before)
+{
+    uint64_t front_bytes = 0;
+    uint64_t bytes = 0;
+    *before = 0;
+    reader->scratch.size = 0;
+    DH_TRY(dh_buffer_reserve(&reader->scratch, 2 * from * sizeof(uint32_t)));
+    uint32_t *front = (uint32_t *)(void *)reader->scratch.data;
+    DH_TRY(chunk_read(reader, entry, front, from * sizeof *front, layout->column[DH_ENGINE_VALUES]));
+    DH_TRY(
+        chunk_read(reader, entry, front + from, from * sizeof *front, layout->column[DH_ENGINE_VALUE_BYTES]));
+    for (uint32_t i = 0; i < from; i++) {
+        *before += front[i];
+        front_bytes += front[from + i];
+    }
+    const uint32_t *size = (const uint32_t *)reader->block.column[DH_ENGINE_VALUE_BYTES] + at;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += size[i];
+    }
+    if (front_bytes + bytes > entry->value_bytes) {
+        return changed(reader, entry);
+    }
+    DH_TRY(dh_buffer_reserve(&reader->values, bytes));
+    DH_TRY(chunk_read(reader, entry, reader->values.data + reader->values.size, bytes,
+                      layout->values + front_bytes));
+    reader->values.size += bytes;
+    return DH_OK;
+}
+
 /* Rows [from, from + count) of a chunk go to the block's rows at `at`. */
 static dh_status read_slice(dh_row_reader *reader, const dh_chunk_entry *entry, uint32_t from, uint32_t at,
-                            uint32_t count, bool all)
+                            uint32_t count, const what_to_read *what)
 {
     dh_chunk_layout layout;
     lay_out(reader, entry, &layout);
+    const bool all = what->all;
     const uint32_t columns = all ? reader->schema->column_count : DH_ENGINE_COLUMNS;
     for (uint32_t c = 0; c < columns; c++) {
-        const size_t row_size = reader->schema->row_size[c];
-        DH_TRY(chunk_read(reader, entry, (char *)reader->block.column[c] + at * row_size, count * row_size,
-                          layout.column[c] + from * row_size));
+        const size_t row_size = dh_chunk_row_size(reader->schema, c);
+        if (row_size > 0) {
+            DH_TRY(chunk_read(reader, entry, (char *)reader->block.column[c] + at * row_size,
+                              count * row_size, layout.column[c] + from * row_size));
+        }
+    }
+    if (what->values) {
+        uint64_t before = 0;
+        DH_TRY(read_values(reader, entry, &layout, from, at, count, &before));
+        reader->block.first_value = at == 0 ? entry->first_value + before : reader->block.first_value;
     }
     uint64_t *record = (uint64_t *)reader->block.column[DH_ENGINE_RECORD] + at;
     for (uint32_t i = 0; i < count; i++) {
@@ -256,12 +318,14 @@ static dh_status read_slice(dh_row_reader *reader, const dh_chunk_entry *entry, 
     return make_ids(reader, entry, &layout, from, at, count);
 }
 
-static dh_status read_block(dh_row_reader *reader, uint64_t first, uint32_t count, bool all)
+static dh_status read_block(dh_row_reader *reader, uint64_t first, uint32_t count, const what_to_read *what)
 {
     dh_row_block *block = &reader->block;
     block->first_row = first;
     block->count = count;
+    block->first_value = 0;
     reader->ids.size = 0;
+    reader->values.size = 0;
     uint64_t chunk = count > 0 ? find_chunk(reader->table, first) : 0;
     for (uint32_t at = 0; at < count; chunk++) {
         const dh_chunk_entry *entry = &reader->table->entry[chunk];
@@ -271,23 +335,78 @@ static dh_status read_block(dh_row_reader *reader, uint64_t first, uint32_t coun
         }
         const uint64_t left = entry->rows - from;
         const uint32_t slice = left < count - at ? (uint32_t)left : count - at;
-        DH_TRY(read_slice(reader, entry, (uint32_t)from, at, slice, all));
+        DH_TRY(read_slice(reader, entry, (uint32_t)from, at, slice, what));
         at += slice;
     }
     block->id = reader->ids.data;
+    block->values = reader->values.data;
     return DH_OK;
+}
+
+static dh_status ended(const dh_row_reader *reader, dh_status status)
+{
+    if (status != DH_OK) {
+        dh_watch_fail(reader->watch);
+    }
+    return status;
 }
 
 dh_status dh_row_reader_read(dh_row_reader *reader, uint64_t first, uint32_t count, bool all,
                              const dh_row_block **out)
 {
     DH_TRY(dh_watch_poll(reader->watch));
-    const dh_status status = read_block(reader, first, count, all);
-    if (status != DH_OK) {
-        dh_watch_fail(reader->watch);
-        return status;
-    }
+    const what_to_read what = {.all = all};
+    DH_TRY(ended(reader, read_block(reader, first, count, &what)));
     *out = &reader->block;
+    return DH_OK;
+}
+
+dh_status dh_row_reader_read_values(dh_row_reader *reader, uint64_t first, uint32_t count, bool all,
+                                    const dh_row_block **out)
+{
+    DH_TRY(dh_watch_poll(reader->watch));
+    const what_to_read what = {.all = all, .values = true};
+    DH_TRY(ended(reader, read_block(reader, first, count, &what)));
+    *out = &reader->block;
+    return DH_OK;
+}
+
+static dh_status read_column(dh_row_reader *reader, uint32_t column, uint64_t first, uint32_t count,
+                             void *out)
+{
+    const size_t row_size = dh_chunk_row_size(reader->schema, column);
+    uint64_t chunk = count > 0 ? find_chunk(reader->table, first) : 0;
+    for (uint32_t at = 0; at < count; chunk++) {
+        const dh_chunk_entry *entry = &reader->table->entry[chunk];
+        const uint64_t from = first + at - entry->first_row;
+        if (from < entry->rows) { /* chunks may have no row at all */
+            const uint64_t left = entry->rows - from;
+            const uint32_t slice = left < count - at ? (uint32_t)left : count - at;
+            dh_chunk_layout layout;
+            lay_out(reader, entry, &layout);
+            DH_TRY(chunk_read(reader, entry, (char *)out + at * row_size, slice * row_size,
+                              layout.column[column] + from * row_size));
+            at += slice;
+        }
+    }
+    return DH_OK;
+}
+
+dh_status dh_row_reader_column(dh_row_reader *reader, uint32_t column, uint64_t first, uint32_t count,
+                               void *out)
+{
+    DH_TRY(dh_watch_poll(reader->watch));
+    return ended(reader, read_column(reader, column, first, count, out));
+}
+
+dh_status dh_row_reader_terms(dh_row_reader *reader, const dh_chunk_entry *entry, dh_buffer *out)
+{
+    DH_TRY(dh_watch_poll(reader->watch));
+    dh_chunk_layout layout;
+    lay_out(reader, entry, &layout);
+    DH_TRY(dh_buffer_reserve(out, entry->term_bytes));
+    DH_TRY(ended(reader, chunk_read(reader, entry, out->data + out->size, entry->term_bytes, layout.terms)));
+    out->size += entry->term_bytes;
     return DH_OK;
 }
 

@@ -39,9 +39,9 @@ typedef struct dh_row_block {
     void *column[DH_SCHEMA_COLUMNS_MAX]; /* DH_ENGINE_RECORD: line of the source, from 1 */
     const uint8_t *id;                   /* final ids but for the suffix that makes them unique */
     uint32_t id_end[DH_BLOCK_ROWS];      /* id of row i: id[i > 0 ? id_end[i - 1] : 0 .. id_end[i]) */
-    uint64_t first_value;                /* values of all rows in front of the block; where values were read */
-    const uint8_t *values;               /* of the job that has them (dh_job.values), row after row; the columns
-                                          * DH_ENGINE_VALUES and DH_ENGINE_VALUE_BYTES tell how many and their bytes */
+    uint64_t first_value;  /* values of all rows in front of the block; where values were read */
+    const uint8_t *values; /* of the job that has them (dh_job.values), row after row; the columns
+                            * DH_ENGINE_VALUES and DH_ENGINE_VALUE_BYTES tell how many and their bytes */
 } dh_row_block;
 
 /* Reads the rows [first, first + count), count <= DH_BLOCK_ROWS; only the engine's columns unless all. The
@@ -54,7 +54,8 @@ dh_status dh_row_reader_read_values(dh_row_reader *reader, uint64_t first, uint3
                                     const dh_row_block **out);
 
 /* Reads one column of the schema for rows [first, first + count) into out: count * row_size bytes. */
-dh_status dh_row_reader_column(dh_row_reader *reader, uint32_t column, uint64_t first, uint32_t count, void *out);
+dh_status dh_row_reader_column(dh_row_reader *reader, uint32_t column, uint64_t first, uint32_t count,
+                               void *out);
 
 /* Reads the counted terms of a chunk (run/terms.h); appended to out. */
 dh_status dh_row_reader_terms(dh_row_reader *reader, const dh_chunk_entry *entry, dh_buffer *out);

@@ -21,6 +21,8 @@ static const dh_column engine_column[DH_ENGINE_COLUMNS] = {
     [DH_ENGINE_LANGUAGE] = {.name = "lang", .type = DH_U16, .width = 1},
     [DH_ENGINE_STATUS] = {.name = "status", .type = DH_U8, .width = 1},
     [DH_ENGINE_ID_END] = {.name = "id", .type = DH_U32, .width = 1},
+    [DH_ENGINE_VALUES] = {.name = "values", .type = DH_U32, .width = 1},
+    [DH_ENGINE_VALUE_BYTES] = {.name = "value bytes", .type = DH_U32, .width = 1},
 };
 
 /* ---- lexicons ---------------------------------------------------------------------------------------- */
@@ -133,7 +135,22 @@ static dh_status create_job(dh_settings *settings, dh_active_job *active)
     active->source_sum_count =
         active->job->source_sum_count != NULL ? active->job->source_sum_count(active->state) : 0;
     schema->source_sum_count += active->source_sum_count;
+    if (active->job->values != NULL && settings->value_job != NULL) {
+        return dh_error(DH_INTERNAL, "jobs %s and %s both have values", settings->value_job->job->name,
+                        active->job->name);
+    }
+    settings->value_job = active->job->values != NULL ? active : settings->value_job;
     return DH_OK;
+}
+
+const dh_active_job *dh_settings_job(const dh_settings *settings, const dh_job *job)
+{
+    for (uint32_t j = 0; j < settings->job_count; j++) {
+        if (settings->job[j].job == job) {
+            return &settings->job[j];
+        }
+    }
+    return NULL;
 }
 
 dh_status dh_settings_ready(const dh_settings *settings, dh_backend *backend)
@@ -225,6 +242,63 @@ static dh_status resolve_values(dh_settings *settings, const dh_options *options
     return DH_OK;
 }
 
+/* --ngrams: N or M-N. */
+static dh_status resolve_ngrams(const char *text, dh_ngram_range *out)
+{
+    char *end = NULL;
+    const unsigned long least = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+    unsigned long most = least;
+    if (least > 0 && *end == '-' && end[1] >= '0' && end[1] <= '9') {
+        most = strtoul(end + 1, &end, 10);
+    }
+    if (least == 0 || *end != '\0' || most < least || most > DH_NGRAM_TOKENS_MAX) {
+        return dh_error(DH_USAGE, "--ngrams: \"%s\" is neither a number nor a range as 1-3 (1 to %d tokens)",
+                        text, DH_NGRAM_TOKENS_MAX);
+    }
+    *out = (dh_ngram_range){.least = (uint32_t)least, .most = (uint32_t)most};
+    return DH_OK;
+}
+
+static dh_status resolve_threshold(const char *text, double *out)
+{
+    char *end = NULL;
+    const double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value > 0.0 && value <= 1.0)) {
+        return dh_error(DH_USAGE, "--threshold: \"%s\" is no number above 0 and at most 1", text);
+    }
+    *out = value;
+    return DH_OK;
+}
+
+static dh_norm norm_option(const char *name)
+{
+    return strcmp(name, "l2") == 0 ? DH_NORM_L2 : (strcmp(name, "l1") == 0 ? DH_NORM_L1 : DH_NORM_NONE);
+}
+
+static dh_status resolve_job_options(const dh_options *options, dh_job_options *out)
+{
+    *out = (dh_job_options){
+        .features = (uint32_t)dh_options_number(options, DH_OPTION_FEATURES),
+        .alternate_sign = strcmp(dh_options_text(options, DH_OPTION_ALTERNATE_SIGN), "yes") == 0,
+        .binary = dh_options_flag(options, DH_OPTION_BINARY),
+        .idf = strcmp(dh_options_text(options, DH_OPTION_IDF), "yes") == 0,
+        .norm = norm_option(dh_options_text(options, DH_OPTION_NORM)),
+        .top = dh_options_number(options, DH_OPTION_TOP),
+        .shingle_tokens = (uint32_t)dh_options_number(options, DH_OPTION_SHINGLE),
+        .bands = (uint32_t)dh_options_number(options, DH_OPTION_BANDS),
+        .band_rows = (uint32_t)dh_options_number(options, DH_OPTION_BAND_ROWS),
+        .min_shingles = (uint32_t)dh_options_number(options, DH_OPTION_MIN_SHINGLES),
+        .minhash_seed = dh_options_number(options, DH_OPTION_MINHASH_SEED),
+        .keep_minhash = dh_options_flag(options, DH_OPTION_MINHASH),
+    };
+    if (out->bands * out->band_rows > DH_PERMUTATIONS_MAX) {
+        return dh_error(DH_USAGE, "--bands %u --band-rows %u: %u MinHash values are more than %d", out->bands,
+                        out->band_rows, out->bands * out->band_rows, DH_PERMUTATIONS_MAX);
+    }
+    DH_TRY(resolve_ngrams(dh_options_text(options, DH_OPTION_NGRAMS), &out->ngrams));
+    return resolve_threshold(dh_options_text(options, DH_OPTION_THRESHOLD), &out->threshold);
+}
+
 dh_status dh_settings_resolve(const dh_options *options, dh_settings *out)
 {
     *out = (dh_settings){0};
@@ -232,8 +306,13 @@ dh_status dh_settings_resolve(const dh_options *options, dh_settings *out)
     DH_TRY(choose_jobs(out, dh_options_text(options, DH_OPTION_JOBS)));
     for (uint32_t j = 0; j < out->job_count; j++) {
         out->uses_lexicons |= out->job[j].job->uses_lexicons;
+        out->uses_spelling |= out->job[j].job->uses_spelling;
+        out->uses_terms |= out->job[j].job->uses_terms;
     }
-    out->job_setup = (dh_job_setup){.language_name = dh_language_name, .language_count = DH_LANGUAGE_COUNT};
+    out->memory = dh_options_number(options, DH_OPTION_MEMORY);
+    DH_TRY(resolve_job_options(options, &out->job_options));
+    out->job_setup = (dh_job_setup){
+        .options = &out->job_options, .language_name = dh_language_name, .language_count = DH_LANGUAGE_COUNT};
     /* The vote for a language needs lexicons, too. */
     if (out->uses_lexicons || out->default_language == DH_LANGUAGE_UNKNOWN) {
         DH_TRY(load_lexicons(out, options));

@@ -12,14 +12,14 @@ enum { DH_JOBS_MAX = 16, DH_SCHEMA_COLUMNS_MAX = 128 };
 
 /* What the engine itself keeps of each document, as it is spilled. */
 enum {
-    DH_ENGINE_SOURCE = 0, /* u32, number of the source */
-    DH_ENGINE_RECORD,     /* u64, line in the work item, from 0 */
-    DH_ENGINE_OFFSET,     /* u64, of the record's first byte in the uncompressed source */
-    DH_ENGINE_BYTES,      /* u32, of the text */
-    DH_ENGINE_TOKENS,     /* u32 */
-    DH_ENGINE_LANGUAGE,   /* u16, dh_language code */
-    DH_ENGINE_STATUS,     /* u8, dh_document_status */
-    DH_ENGINE_ID_END,     /* u32, end of the document's id in the chunk's id bytes */
+    DH_ENGINE_SOURCE = 0,  /* u32, number of the source */
+    DH_ENGINE_RECORD,      /* u64, line in the work item, from 0 */
+    DH_ENGINE_OFFSET,      /* u64, of the record's first byte in the uncompressed source */
+    DH_ENGINE_BYTES,       /* u32, of the text */
+    DH_ENGINE_TOKENS,      /* u32 */
+    DH_ENGINE_LANGUAGE,    /* u16, dh_language code */
+    DH_ENGINE_STATUS,      /* u8, dh_document_status */
+    DH_ENGINE_ID_END,      /* u32, end of the document's id in the chunk's id bytes */
     DH_ENGINE_VALUES,      /* u32, values of the document (dh_job.values) */
     DH_ENGINE_VALUE_BYTES, /* u32, their bytes */
     DH_ENGINE_COLUMNS
@@ -55,11 +55,11 @@ typedef struct dh_settings {
     dh_token_mode token_mode;
     uint16_t default_language; /* of records that name none; DH_LANGUAGE_UNKNOWN: vote */
     uint64_t token_limit, id_limit, batch_size;
-    dh_lexicons *lexicons; /* NULL unless a job uses them, or the vote for a language does */
-    bool uses_lexicons;    /* a job does: prefixes are worth finding */
-    bool uses_spelling, uses_terms;  /* a job does */
-    const dh_active_job *value_job;  /* the job that has values; NULL: none */
-    uint64_t memory;                 /* --memory */
+    dh_lexicons *lexicons;          /* NULL unless a job uses them, or the vote for a language does */
+    bool uses_lexicons;             /* a job does: prefixes are worth finding */
+    bool uses_spelling, uses_terms; /* a job does */
+    const dh_active_job *value_job; /* the job that has values; NULL: none */
+    uint64_t memory;                /* --memory */
     dh_job_options job_options;
     dh_job_setup job_setup;
     dh_active_job job[DH_JOBS_MAX];

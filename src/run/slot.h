@@ -12,14 +12,24 @@ enum { DH_BATCH_DOCUMENTS = 4096 };
 typedef struct dh_slot_shape {
     uint64_t text_room; /* bytes */
     uint64_t token_room, hit_room;
+    uint64_t spelling_room; /* bytes; 0: no job uses spelling, and the slot has none */
     uint64_t text_offset, token, token_offset, hit, hit_offset, lexicon;
+    uint64_t spelling, spelling_offset, token_end;
     uint32_t column_count; /* of the schema; those of the engine are not in the slot */
     uint64_t column[DH_SCHEMA_COLUMNS_MAX];
     uint64_t row_size[DH_SCHEMA_COLUMNS_MAX];
+    bool is_by_token[DH_SCHEMA_COLUMNS_MAX]; /* DH_TOKEN: rows are tokens, not documents */
     uint64_t size;
 } dh_slot_shape;
 
 void dh_slot_shape_make(const dh_settings *settings, dh_slot_shape *out);
+
+/* Bytes of a column's results for a batch. */
+static inline uint64_t dh_slot_column_bytes(const dh_slot_shape *shape, uint32_t column, uint64_t documents,
+                                            uint64_t tokens)
+{
+    return (shape->is_by_token[column] ? tokens : documents) * shape->row_size[column];
+}
 
 /* A slot as its owner fills it. */
 typedef struct dh_slot {
@@ -46,14 +56,14 @@ dh_batch dh_slot_batch(const dh_slot *slot);
 /* The batch of so many documents in a slot of another rank. */
 dh_batch dh_slot_batch_at(const dh_slot_shape *shape, const uint8_t *memory, uint32_t documents);
 
-uint64_t *dh_slot_spelling_offset(const dh_slot *slot);
-
-/* Where the results stand, by column of the schema. */
+/* Where the results stand, by column of the schema. Those of DH_TOKEN columns are for the tokens of a movable
+ * batch. */
 void dh_slot_columns(const dh_slot_shape *shape, uint8_t *memory, void *column[DH_SCHEMA_COLUMNS_MAX]);
 
 uint64_t *dh_slot_text_offset(const dh_slot *slot);
 uint64_t *dh_slot_token_offset(const dh_slot *slot);
 uint64_t *dh_slot_hit_offset(const dh_slot *slot);
+uint64_t *dh_slot_spelling_offset(const dh_slot *slot); /* NULL: the slot has no spelling */
 uint16_t *dh_slot_lexicon(const dh_slot *slot);
 
 /* Queues the kernels of all jobs over the batch. column[c] has room for its documents in column c of the

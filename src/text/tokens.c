@@ -33,7 +33,8 @@ enum {
     BLOCK_END = 8, /* a block from which fewer bytes were left may have ended within a character */
     CHARACTERS_BETWEEN = 64,
     /* A character is taken to be followed by much ASCII when so many bytes behind it are. */
-    ASCII_AHEAD = 8
+    ASCII_AHEAD = 8,
+    SPELLING_STEP = 32 /* bytes of a token's spelling that are copied at once, however short it is */
 };
 
 struct dh_tokenizer {
@@ -46,7 +47,8 @@ struct dh_tokenizer {
 
     /* Where tokens go: to the sink or to visit. */
     dh_token_sink *sink;
-    size_t sink_first; /* tokens in the sink before this document */
+    size_t sink_first;     /* tokens in the sink before this document */
+    size_t spelling_first; /* bytes of spelling before it */
     dh_token_visitor *visit;
     void *visit_context;
 
@@ -87,6 +89,52 @@ static dh_status admit_tokens(const dh_tokenizer *tokenizer, size_t count, uint3
     *index = (uint32_t)known;
     return reserve_tokens(sink, count);
 }
+
+/* Room for more bytes of spelling, and for what is written behind them. */
+static dh_status reserve_spelling(dh_token_sink *sink, size_t extra)
+{
+    const size_t needed = sink->spelling_size + extra + SPELLING_STEP;
+    if (needed <= sink->spelling_capacity) {
+        return DH_OK;
+    }
+    const size_t grown = sink->spelling_capacity + sink->spelling_capacity / 2;
+    return dh_token_sink_grow_spelling(sink, grown < needed ? needed + STAGE : grown);
+}
+
+/* token_end has 32 bits. This is looked at when the spelling is there, because how much comes at once is
+ * not the same on all paths. */
+static dh_status check_spelling(const dh_tokenizer *tokenizer)
+{
+    return tokenizer->sink->spelling_size - tokenizer->spelling_first > UINT32_MAX ? DH_BAD_DATA : DH_OK;
+}
+
+/* Keeps how the tokens found in the stage are spelled. The sink has room for them already, not for their
+ * spelling. More is copied than most tokens have: what is too much the next one overwrites. */
+static dh_status keep_spelling(const dh_tokenizer *tokenizer, size_t count)
+{
+    dh_token_sink *sink = tokenizer->sink;
+    const uint16_t *edge = tokenizer->edge;
+    DH_TRY(reserve_spelling(sink, (size_t)edge[2 * count - 1] - edge[0] + count));
+    uint32_t *token_end = sink->token_end + sink->token_count;
+    uint8_t *spelling = sink->spelling + tokenizer->spelling_first;
+    size_t at = sink->spelling_size - tokenizer->spelling_first;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *from = tokenizer->text + edge[2 * i];
+        const size_t size = (size_t)edge[2 * i + 1] - edge[2 * i];
+        memcpy(spelling + at, from, SPELLING_STEP);
+        for (size_t done = SPELLING_STEP; done < size; done += SPELLING_STEP) {
+            memcpy(spelling + at + done, from + done, SPELLING_STEP);
+        }
+        at += size;
+        spelling[at] = ' ';
+        token_end[i] = (uint32_t)at;
+        at++;
+    }
+    sink->spelling_size = tokenizer->spelling_first + at;
+    return check_spelling(tokenizer);
+}
+
+_Static_assert((int)SPELLING_STEP <= (int)DH_ASCII_BLOCK, "the stage has as much behind its end");
 
 /* Hashes the listed tokens, whose sizes are from `least` to `most` bytes: constants, so that the compiler
  * drops the other branches of the hash. */
@@ -159,6 +207,9 @@ static dh_status give_found(const dh_tokenizer *tokenizer, size_t count)
                                       index + (uint32_t)first, tokenizer->sink));
         }
     }
+    if (tokenizer->sink->keeps_spelling) {
+        DH_TRY(keep_spelling(tokenizer, count));
+    }
     tokenizer->sink->token_count += count;
     return DH_OK;
 }
@@ -171,7 +222,14 @@ static dh_status feed_long(dh_tokenizer *tokenizer, size_t begin, size_t end)
         return dh_buffer_append(&tokenizer->long_text, tokenizer->text + begin, end - begin);
     }
     (void)XXH3_64bits_update(tokenizer->long_hash, tokenizer->text + begin, end - begin);
-    return DH_OK;
+    dh_token_sink *sink = tokenizer->sink;
+    if (!sink->keeps_spelling) {
+        return DH_OK;
+    }
+    DH_TRY(reserve_spelling(sink, end - begin));
+    memcpy(sink->spelling + sink->spelling_size, tokenizer->text + begin, end - begin);
+    sink->spelling_size += end - begin;
+    return check_spelling(tokenizer);
 }
 
 /* The run from `begin` to the end of the stage is long (at least DH_PREFIX_MAX bytes). */
@@ -184,6 +242,16 @@ static dh_status begin_long(dh_tokenizer *tokenizer, size_t begin)
     return feed_long(tokenizer, begin, tokenizer->fill);
 }
 
+/* The spelling of the long run is there: the end of it. */
+static dh_status end_long_spelling(const dh_tokenizer *tokenizer)
+{
+    dh_token_sink *sink = tokenizer->sink;
+    DH_TRY(reserve_spelling(sink, 1));
+    sink->token_end[sink->token_count] = (uint32_t)(sink->spelling_size - tokenizer->spelling_first);
+    sink->spelling[sink->spelling_size++] = ' ';
+    return check_spelling(tokenizer);
+}
+
 static dh_status end_long(dh_tokenizer *tokenizer)
 {
     tokenizer->in_long = false;
@@ -193,6 +261,9 @@ static dh_status end_long(dh_tokenizer *tokenizer)
     }
     uint32_t index = 0;
     DH_TRY(admit_tokens(tokenizer, 1, &index));
+    if (tokenizer->sink->keeps_spelling) {
+        DH_TRY(end_long_spelling(tokenizer));
+    }
     tokenizer->sink->token[tokenizer->sink->token_count++] = XXH3_64bits_digest(tokenizer->long_hash);
     if (tokenizer->prefixes == NULL) {
         return DH_OK;
@@ -588,12 +659,15 @@ static dh_status tokenize_to_sink(dh_tokenizer *tokenizer, const uint8_t *text, 
 {
     const size_t token_count = sink->token_count;
     const size_t prefix_hit_count = sink->prefix_hit_count;
+    const size_t spelling_size = sink->spelling_size;
     tokenizer->sink = sink;
     tokenizer->sink_first = token_count;
+    tokenizer->spelling_first = spelling_size;
     const dh_status status = tokenize(tokenizer, text, size, full);
     if (status != DH_OK) {
         sink->token_count = token_count;
         sink->prefix_hit_count = prefix_hit_count;
+        sink->spelling_size = spelling_size;
         reset(tokenizer);
     }
     return status;

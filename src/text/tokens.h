@@ -48,14 +48,15 @@ typedef struct dh_token_sink {
     dh_prefix_hit *prefix_hit; /* .token counts from the document's first token */
     size_t prefix_hit_count, prefix_hit_capacity;
     bool token_lent, prefix_hit_lent;
-    /* With keeps_spelling: each token's normalised UTF-8 and one space behind it; and for each token where it ends
-     * (its space stands there), from the begin of its document's spelling. token_end has token_capacity places and is
-     * lent where token is. */
+    /* With keeps_spelling: each token's normalised UTF-8 and one space behind it; and for each token where it
+     * ends (its space stands there), from the begin of its document's spelling. token_end has token_capacity
+     * places and is lent where token is. */
     bool keeps_spelling, spelling_lent;
     uint8_t *spelling;
     size_t spelling_size, spelling_capacity;
     uint32_t *token_end;
-    uint64_t token_limit; /* of one document; more is DH_BAD_DATA (not logged). At most 2^32 - 1 are taken */
+    uint64_t token_limit; /* of one document; more is DH_BAD_DATA (not logged). At most 2^32 - 1 are taken,
+                           * and as many bytes of spelling */
 } dh_token_sink;
 
 void dh_token_sink_free(dh_token_sink *sink); /* lent arrays stay */
@@ -63,6 +64,7 @@ void dh_token_sink_free(dh_token_sink *sink); /* lent arrays stay */
 /* Make the arrays larger. Errors: DH_NO_MEMORY (logged). */
 dh_status dh_token_sink_grow_tokens(dh_token_sink *sink, size_t capacity);
 dh_status dh_token_sink_grow_hits(dh_token_sink *sink, size_t capacity);
+dh_status dh_token_sink_grow_spelling(dh_token_sink *sink, size_t capacity);
 
 typedef struct dh_tokenizer dh_tokenizer;
 
@@ -79,8 +81,8 @@ void dh_tokenizer_without(dh_tokenizer *tokenizer, uint32_t features);
 void dh_tokenizer_free(dh_tokenizer *tokenizer);
 
 /* Appends the tokens of one document (well-formed UTF-8, of any size; working memory does not grow with
- * it) to the sink. After an error the sink has the tokens and hits that it had before the call.
- * Errors: DH_NO_MEMORY (logged), DH_BAD_DATA (more tokens than the limit). */
+ * it) to the sink. After an error the sink has the tokens, hits and spelling that it had before the call.
+ * Errors: DH_NO_MEMORY (logged), DH_BAD_DATA (more tokens or bytes of spelling than the limit). */
 dh_status dh_tokenize(dh_tokenizer *tokenizer, const uint8_t *text, size_t size, dh_token_sink *sink);
 
 /* The same, every character through the full path (decomposed, ordered, composed, folded), for tests. */

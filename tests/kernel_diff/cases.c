@@ -10,25 +10,44 @@ enum { LARGE_TEXT = 64 << 20, LARGE_TOKENS = 10 * 1000 * 1000 };
 
 /* ---- one case ---------------------------------------------------------------------------------------- */
 
-static bool is_wanted(uint32_t output, uint32_t kernels, uint32_t categories)
+/* The kernel that has an output. */
+static uint32_t kernel_of(uint32_t output)
 {
     switch (output) {
     case OUTPUT_SHA256:
-        return (kernels & CASE_SHA256) != 0;
+        return CASE_SHA256;
     case OUTPUT_RAW:
     case OUTPUT_DIGEST_PRIME:
     case OUTPUT_ENTROPY:
     case OUTPUT_DIGEST_VARIANCE:
     case OUTPUT_SCORE:
-        return (kernels & CASE_DIGEST) != 0;
-    case OUTPUT_CODE2:
-        return (kernels & CASE_PROFILE) != 0 && categories <= DH_CODE2_CATEGORIES_MAX;
-    case OUTPUT_CODE3:
-        return (kernels & CASE_PROFILE) != 0 && categories <= DH_CODE3_CATEGORIES_MAX;
-    case OUTPUT_CODE5:
-        return (kernels & CASE_PROFILE) != 0 && categories <= DH_CODE5_CATEGORIES_MAX;
+        return CASE_DIGEST;
+    case OUTPUT_NGRAMS:
+        return CASE_NGRAMS;
+    case OUTPUT_SIGNATURE:
+    case OUTPUT_SHINGLES:
+        return CASE_MINHASH;
+    case OUTPUT_SPELLING:
+        return CASE_SPELLING;
     default:
-        return (kernels & CASE_PROFILE) != 0;
+        return CASE_PROFILE;
+    }
+}
+
+static bool is_wanted(uint32_t output, uint32_t kernels, uint32_t categories)
+{
+    if ((kernels & kernel_of(output)) == 0) {
+        return false;
+    }
+    switch (output) {
+    case OUTPUT_CODE2:
+        return categories <= DH_CODE2_CATEGORIES_MAX;
+    case OUTPUT_CODE3:
+        return categories <= DH_CODE3_CATEGORIES_MAX;
+    case OUTPUT_CODE5:
+        return categories <= DH_CODE5_CATEGORIES_MAX;
+    default:
+        return true;
     }
 }
 
@@ -36,9 +55,8 @@ static void compute_expected(diff_case *one, const sample_set *set)
 {
     for (uint32_t o = 0; o < OUTPUTS; o++) {
         if (is_wanted(o, one->kernels, set->options.categories)) {
-            one->expected.at[o] =
-                sample_allocate((size_t)one->view.document_count * output_width(o, set->options.categories),
-                                output_kinds[o].size);
+            one->expected.at[o] = sample_allocate(
+                (size_t)output_rows(o, &one->view) * output_width(o, &one->request), output_kinds[o].size);
         }
     }
     if ((one->kernels & CASE_SHA256) != 0) {
@@ -50,12 +68,61 @@ static void compute_expected(diff_case *one, const sample_set *set)
     if ((one->kernels & CASE_PROFILE) != 0) {
         reference_profile(&one->view, set, &one->expected);
     }
+    if ((one->kernels & CASE_NGRAMS) != 0) {
+        reference_ngrams(&one->view, one->request.range, &one->expected);
+    }
+    if ((one->kernels & CASE_MINHASH) != 0) {
+        reference_minhash(&one->view, &one->request.minhash, &one->expected);
+    }
+    if ((one->kernels & CASE_SPELLING) != 0) {
+        reference_sha256_spelling(&one->view, &one->expected);
+    }
 }
 
-/* Takes the batch over. The case is its documents from `first` on, less `after` at the end. What none of the
- * kernels reads is NULL. */
-static diff_case *add_view(case_list *list, uint32_t set, sample_batch *batch, uint32_t kernels,
-                           uint32_t first, uint32_t after)
+/* What is asked differs from case to case; the numbers of choices have no common factor, so that all of them
+ * meet. */
+static reference_request request_of(const case_list *list, uint32_t set)
+{
+    static const dh_ngram_range range[] = {{1, 2}, {1, 1}, {1, 8}, {8, 8}, {2, 3}, {3, 3}, {4, 7}};
+    static const uint32_t permutations[] = {112, 1, 15, 16, 17, 113, 256, DH_PERMUTATIONS_MAX};
+    static const uint32_t tokens[] = {5, 1, DH_SHINGLE_TOKENS_MAX, 2, 3};
+    static const uint32_t counted[] = {5, 1, DH_SHINGLES_COUNTED_MAX};
+    const uint32_t turn = list->count;
+    return (reference_request){.categories = list->set[set]->options.categories,
+                               .range = range[turn % COUNT(range)],
+                               .minhash = {.shingle_tokens = tokens[turn % COUNT(tokens)],
+                                           .permutations = permutations[turn % COUNT(permutations)],
+                                           .counted = counted[turn % COUNT(counted)],
+                                           .flip = list->flip,
+                                           .factor = list->factor}};
+}
+
+/* What none of the kernels reads is NULL. Offsets are there also where all texts are empty. */
+static dh_batch view_of(const sample_batch *batch, uint32_t kernels, uint32_t first, uint32_t after)
+{
+    const bool has_text = (kernels & (CASE_SHA256 | CASE_DIGEST)) != 0;
+    const bool has_tokens = (kernels & (CASE_PROFILE | CASE_MINHASH)) != 0;
+    const bool is_profile = (kernels & CASE_PROFILE) != 0;
+    const bool is_ngrams = (kernels & CASE_NGRAMS) != 0;
+    const bool has_spelling = is_ngrams || (kernels & CASE_SPELLING) != 0;
+    return (dh_batch){
+        .document_count = batch->view.document_count - first - after,
+        .text = has_text ? batch->text : NULL,
+        .text_offset = has_text ? batch->text_offset + first : NULL,
+        .token = has_tokens ? batch->token : NULL,
+        .token_offset = has_tokens || is_ngrams ? batch->token_offset + first : NULL,
+        .prefix_hit = is_profile ? batch->prefix_hit : NULL,
+        .prefix_hit_offset = is_profile ? batch->prefix_hit_offset + first : NULL,
+        .lexicon = is_profile ? batch->lexicon + first : NULL,
+        .spelling = has_spelling ? batch->spelling : NULL,
+        .spelling_offset = has_spelling ? batch->spelling_offset + first : NULL,
+        .token_end = is_ngrams ? batch->token_end : NULL,
+    };
+}
+
+/* Takes the batch over. The case is its documents from `first` on, less `after` at the end. */
+static diff_case *add_request(case_list *list, uint32_t set, sample_batch *batch, uint32_t kernels,
+                              const reference_request *request, uint32_t first, uint32_t after)
 {
     if (list->count == list->capacity) {
         const uint32_t capacity = 2 * list->capacity + 16;
@@ -68,21 +135,20 @@ static diff_case *add_view(case_list *list, uint32_t set, sample_batch *batch, u
         list->capacity = capacity;
     }
     diff_case *one = &list->item[list->count++];
-    *one = (diff_case){.batch = batch, .set = set, .kernels = kernels, .view = batch->view};
-    one->view.document_count -= first + after;
-    one->view.text = (kernels & (CASE_SHA256 | CASE_DIGEST)) != 0 ? batch->text : NULL;
-    one->view.text_offset = one->view.text != NULL ? batch->text_offset + first : NULL;
-    const bool is_profile = (kernels & CASE_PROFILE) != 0;
-    one->view.token = is_profile ? batch->token : NULL;
-    one->view.token_offset = is_profile ? batch->token_offset + first : NULL;
-    one->view.prefix_hit = is_profile ? batch->prefix_hit : NULL;
-    one->view.prefix_hit_offset = is_profile ? batch->prefix_hit_offset + first : NULL;
-    one->view.lexicon = is_profile ? batch->lexicon + first : NULL;
-    if ((kernels & (CASE_SHA256 | CASE_DIGEST)) != 0) { /* also where all texts are empty */
-        one->view.text_offset = batch->text_offset + first;
-    }
+    *one = (diff_case){.batch = batch,
+                       .view = view_of(batch, kernels, first, after),
+                       .set = set,
+                       .kernels = kernels,
+                       .request = *request};
     compute_expected(one, list->set[set]);
     return one;
+}
+
+static diff_case *add_view(case_list *list, uint32_t set, sample_batch *batch, uint32_t kernels,
+                           uint32_t first, uint32_t after)
+{
+    const reference_request request = request_of(list, set);
+    return add_request(list, set, batch, kernels, &request, first, after);
 }
 
 static diff_case *add_case(case_list *list, uint32_t set, sample_batch *batch, const char *name)
@@ -190,6 +256,103 @@ static sample_batch *densities(const sample_set *set)
     return batch;
 }
 
+/* Where SHA-256 of the spelling needs one more block, and words of four bytes end. */
+static sample_batch *spellings(const sample_set *set)
+{
+    static const uint64_t size[] = {1,  2,  3,  4,  5,  6,   7,   8,   54,  55,  56,   57,
+                                    62, 63, 64, 65, 66, 118, 119, 120, 121, 183, 5000, 70000};
+    sample_batch *batch = sample_batch_create();
+    for (uint32_t i = 0; i < 4 * COUNT(size); i++) {
+        const uint64_t bytes = size[i / 4];
+        const uint64_t most = (bytes + 1) / 2 < 2000 ? (bytes + 1) / 2 : 2000;
+        const sample_document one = {.text_size = bytes,
+                                     .token_count = i % 4 == 0 ? 1 : (uint32_t)(1 + sample_below(most)),
+                                     .lexicon = DH_NO_LEXICON,
+                                     .token_limit = i % 4 == 1 ? 1 : 0,
+                                     .spelling_size = bytes};
+        sample_batch_add(batch, set, &one);
+        const sample_document none = {.lexicon = DH_NO_LEXICON};
+        for (uint64_t empty = sample_below(4); empty > 1; empty--) {
+            sample_batch_add(batch, set, &none);
+        }
+    }
+    return batch;
+}
+
+/* From no to very few different shingles, and more of them than are counted; as many tokens as end where
+ * those of a shingle do, and where a device's stretch does. */
+static sample_batch *repetitions(const sample_set *set)
+{
+    static const uint32_t words[] = {1, 2, 3, 4, 5, 6, 7, 62, 63, 64, 65, 66};
+    static const uint32_t tokens[] = {1,  2,  3,  4,   5,   6,   7,   8,   9,    31,   32,   33,
+                                      34, 63, 64, 507, 511, 512, 513, 516, 1024, 1028, 1029, 3000};
+    sample_batch *batch = sample_batch_create();
+    for (uint32_t i = 0; i < COUNT(words) * COUNT(tokens); i++) {
+        const sample_document one = {.text_size = i % 3,
+                                     .token_count = tokens[i % COUNT(tokens)],
+                                     .lexicon = DH_NO_LEXICON,
+                                     .words = words[i / COUNT(tokens)],
+                                     .token_limit = 1 + i % 6};
+        sample_batch_add(batch, set, &one);
+    }
+    return batch;
+}
+
+/* The inverse of an odd number modulo 2^64: each step doubles the bits that are right. */
+static uint64_t inverse(uint64_t odd)
+{
+    uint64_t result = odd;
+    for (int step = 0; step < 5; step++) {
+        result *= 2 - odd * result;
+    }
+    return result;
+}
+
+/* A token hash of which the shingle of one token has this number: the mixing, backwards. */
+static uint64_t token_of_number(uint32_t number)
+{
+    uint64_t hash = ((uint64_t)number << 32 | (uint32_t)sample_random()) * inverse(0x94D049BB133111EB);
+    hash ^= hash >> 27 ^ hash >> 54;
+    hash *= inverse(0xBF58476D1CE4E5B9);
+    return hash ^ hash >> 30 ^ hash >> 60;
+}
+
+/* The largest number of a shingle, which programs like to mean something else by, and its neighbours. */
+static void add_largest_number(case_list *list, uint32_t index)
+{
+    reference_request request = request_of(list, index);
+    request.minhash.shingle_tokens = 1;
+    sample_batch *batch = random_batch(list->set[index], 400, 1, 12);
+    for (uint64_t t = 0; t < batch->token_offset[batch->view.document_count]; t++) {
+        batch->token[t] = token_of_number(UINT32_MAX - (uint32_t)sample_below(8) / 2);
+    }
+    (void)snprintf(add_request(list, index, batch, CASE_MINHASH, &request, 0, 0)->name,
+                   sizeof list->item->name, "shingles with the largest number");
+}
+
+static void add_parts_of_set(case_list *list, uint32_t index)
+{
+    static const struct {
+        uint32_t kernels;
+        const char *name;
+    } part[] = {
+        {CASE_PROFILE, "profile alone"},
+        {CASE_DIGEST, "digest alone"},
+        {CASE_SHA256, "sha256 alone"},
+        {CASE_NGRAMS, "ngrams alone"},
+        {CASE_MINHASH, "minhash alone"},
+        {CASE_SPELLING, "sha256_spelling alone"},
+        {CASE_MINHASH | CASE_PROFILE, "profile and minhash"},
+        {CASE_SPELLING | CASE_NGRAMS, "ngrams and sha256_spelling"},
+    };
+    const sample_set *set = list->set[index];
+    for (uint32_t p = 0; p < COUNT(part); p++) {
+        sample_batch *batch = random_batch(set, 40, 2000, 1000);
+        (void)snprintf(add_view(list, index, batch, part[p].kernels, p % 3, p / 3)->name,
+                       sizeof list->item->name, "%s", part[p].name);
+    }
+}
+
 static void add_cases_of_set(case_list *list, uint32_t index)
 {
     const sample_set *set = list->set[index];
@@ -205,12 +368,10 @@ static void add_cases_of_set(case_list *list, uint32_t index)
     (void)add_case(list, index, alike(set, &none, 20, 1), "no tokens");
     (void)snprintf(add_view(list, index, random_batch(set, 130, 300, 200), CASE_ALL, 13, 50)->name,
                    sizeof list->item->name, "the middle of a batch");
-    (void)snprintf(add_view(list, index, random_batch(set, 40, 3000, 2000), CASE_PROFILE, 1, 0)->name,
-                   sizeof list->item->name, "profile alone");
-    (void)snprintf(add_view(list, index, random_batch(set, 60, 3000, 1), CASE_DIGEST, 0, 1)->name,
-                   sizeof list->item->name, "digest alone");
-    (void)snprintf(add_view(list, index, random_batch(set, 60, 3000, 1), CASE_SHA256, 2, 2)->name,
-                   sizeof list->item->name, "sha256 alone");
+    add_parts_of_set(list, index);
+    (void)add_case(list, index, spellings(set), "spellings at the edges of blocks");
+    (void)add_case(list, index, repetitions(set), "few different shingles");
+    add_largest_number(list, index);
     (void)snprintf(add_view(list, index, random_batch(set, 5, 100, 50), CASE_ALL, 2, 3)->name,
                    sizeof list->item->name, "nothing in the middle of a batch");
 }
@@ -260,8 +421,21 @@ static void add_large(case_list *list)
     diff_case *one = add_view(list, index, text, CASE_SHA256 | CASE_DIGEST, 0, 0);
     (void)snprintf(one->name, sizeof one->name, "a text of 64 MiB");
     one->is_large = true;
-    one = add_view(list, index, tokens, CASE_PROFILE, 0, 0);
+    const uint32_t of_tokens = CASE_PROFILE | CASE_NGRAMS | CASE_MINHASH | CASE_SPELLING;
+    reference_request request = request_of(list, index);
+    request.range = (dh_ngram_range){1, 2};
+    request.minhash.permutations = 16;
+    request.minhash.counted = DH_SHINGLES_COUNTED_MAX;
+    one = add_request(list, index, tokens, of_tokens, &request, 0, 0);
     (void)snprintf(one->name, sizeof one->name, "a document of 10 million tokens");
+    one->is_large = true;
+    /* All of them have to be looked at to see that there are no more different ones. */
+    sample_batch *same = sample_batch_create();
+    const sample_document few = {.token_count = LARGE_TOKENS, .lexicon = DH_NO_LEXICON, .words = 7};
+    sample_batch_add(same, list->set[index], &few);
+    request.minhash.shingle_tokens = 1;
+    one = add_request(list, index, same, CASE_MINHASH, &request, 0, 0);
+    (void)snprintf(one->name, sizeof one->name, "10 million tokens of seven kinds");
     one->is_large = true;
 }
 
@@ -291,6 +465,10 @@ case_list *case_list_create(int size)
     const uint32_t sets = size == SIZE_SMALL ? SETS_SMALL : size == SIZE_QUICK ? SETS_QUICK : SETS_FULL;
     case_list *list = sample_allocate(1, sizeof *list);
     *list = (case_list){.count = 0};
+    for (uint32_t p = 0; p < DH_PERMUTATIONS_MAX; p++) {
+        list->flip[p] = (uint32_t)sample_random();
+        list->factor[p] = (uint32_t)sample_random() | 1;
+    }
     for (uint32_t index = 0; index < sets; index++) {
         add_set(list, index, SETS_QUICK);
     }

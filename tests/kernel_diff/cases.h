@@ -4,7 +4,15 @@
 
 #include "reference.h"
 
-enum { CASE_SHA256 = 1, CASE_DIGEST = 2, CASE_PROFILE = 4, CASE_ALL = 7 };
+enum {
+    CASE_SHA256 = 1,
+    CASE_DIGEST = 2,
+    CASE_PROFILE = 4,
+    CASE_NGRAMS = 8,
+    CASE_MINHASH = 16,
+    CASE_SPELLING = 32,
+    CASE_ALL = 63
+};
 
 typedef struct diff_case {
     char name[80];
@@ -12,6 +20,7 @@ typedef struct diff_case {
     dh_batch view; /* all of the batch, or its middle */
     uint32_t set;
     uint32_t kernels; /* CASE_, or'ed */
+    reference_request request;
     bool is_large;
     reference_rows expected; /* NULL: not an output of this case */
 } diff_case;
@@ -21,6 +30,7 @@ enum { SETS_MAX = 100 };
 typedef struct case_list {
     sample_set *set[SETS_MAX];
     uint32_t set_count;
+    uint32_t flip[DH_PERMUTATIONS_MAX], factor[DH_PERMUTATIONS_MAX];
     diff_case *item; /* those of a set stand together */
     uint32_t count, capacity;
 } case_list;

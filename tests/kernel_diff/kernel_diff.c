@@ -44,13 +44,13 @@ typedef struct guarded {
     size_t size[OUTPUTS];
 } guarded;
 
-static guarded guarded_create(const diff_case *one, uint32_t categories)
+static guarded guarded_create(const diff_case *one)
 {
     guarded made = {{NULL}, {0}};
     for (uint32_t o = 0; o < OUTPUTS; o++) {
         if (one->expected.at[o] != NULL) {
             made.size[o] =
-                (size_t)one->view.document_count * output_width(o, categories) * output_kinds[o].size;
+                (size_t)output_rows(o, &one->view) * output_width(o, &one->request) * output_kinds[o].size;
             made.block[o] = sample_allocate(made.size[o] + 2 * GUARD, 1);
         }
     }
@@ -92,6 +92,12 @@ static dh_profile_out profile_out(const guarded *made)
                             .code5 = output_at(made, OUTPUT_CODE5)};
 }
 
+static dh_minhash_out minhash_out(const guarded *made)
+{
+    return (dh_minhash_out){.signature = output_at(made, OUTPUT_SIGNATURE),
+                            .shingles = output_at(made, OUTPUT_SHINGLES)};
+}
+
 /* ---- comparison -------------------------------------------------------------------------------------- */
 
 static void print_value(const output_kind *kind, const uint8_t *bytes)
@@ -115,7 +121,7 @@ static void print_value(const output_kind *kind, const uint8_t *bytes)
     }
 }
 
-static bool is_output_equal(const diff_case *one, uint32_t categories, uint32_t output, const guarded *got)
+static bool is_output_equal(const diff_case *one, uint32_t output, const guarded *got)
 {
     const output_kind *kind = &output_kinds[output];
     const uint8_t *value = output_at(got, output);
@@ -123,9 +129,10 @@ static bool is_output_equal(const diff_case *one, uint32_t categories, uint32_t 
     for (size_t i = 0; i < got->size[output]; i += kind->size) {
         if (memcmp(value + i, expected + i, kind->size) != 0) {
             const size_t index = i / kind->size;
-            const uint32_t width = output_width(output, categories);
-            printf("    batch \"%s\", document %zu of %u, output %s[%zu]: got ", one->name, index / width,
-                   one->view.document_count, kind->name, index % width);
+            const uint32_t width = output_width(output, &one->request);
+            printf("    batch \"%s\", %s %zu of %llu, output %s[%zu]: got ", one->name,
+                   kind->count == COUNT_LENGTHS ? "token" : "document", index / width,
+                   (unsigned long long)output_rows(output, &one->view), kind->name, index % width);
             print_value(kind, value + i);
             printf(", expected ");
             print_value(kind, expected + i);
@@ -161,12 +168,12 @@ static void break_output(int broken, guarded *got)
     }
 }
 
-static bool is_equal(const diff_case *one, uint32_t categories, const guarded *got)
+static bool is_equal(const diff_case *one, const guarded *got)
 {
     bool equal = true;
     for (uint32_t o = 0; o < OUTPUTS; o++) {
         if (got->block[o] != NULL) {
-            equal = is_output_equal(one, categories, o, got) && is_guard_intact(one, o, got) && equal;
+            equal = is_output_equal(one, o, got) && is_guard_intact(one, o, got) && equal;
         }
     }
     return equal;
@@ -199,6 +206,9 @@ static uint64_t sum_inputs(const diff_case *one)
     sum = sum_bytes(sum, batch->text_offset, offsets);
     sum = sum_bytes(sum, batch->token_offset, offsets);
     sum = sum_bytes(sum, batch->prefix_hit_offset, offsets);
+    sum = sum_bytes(sum, batch->spelling, batch->spelling_offset[documents]);
+    sum = sum_bytes(sum, batch->spelling_offset, offsets);
+    sum = sum_bytes(sum, batch->token_end, batch->token_offset[documents] * sizeof *batch->token_end);
     return sum_bytes(sum, batch->lexicon, documents * sizeof *batch->lexicon);
 }
 
@@ -236,6 +246,16 @@ static bool queue_case(dh_lane *lane, const diff_case *one, const guarded *got)
         const dh_profile_out out = profile_out(got);
         status = kind->profile(lane, &out);
     }
+    if (status == DH_BACKEND_OK && (one->kernels & CASE_NGRAMS) != 0) {
+        status = kind->ngrams(lane, one->request.range, output_at(got, OUTPUT_NGRAMS));
+    }
+    if (status == DH_BACKEND_OK && (one->kernels & CASE_MINHASH) != 0) {
+        const dh_minhash_out out = minhash_out(got);
+        status = kind->minhash(lane, &one->request.minhash, &out);
+    }
+    if (status == DH_BACKEND_OK && (one->kernels & CASE_SPELLING) != 0) {
+        status = kind->sha256_spelling(lane, output_at(got, OUTPUT_SPELLING));
+    }
     return status == DH_BACKEND_OK || failed(lane->backend, "a kernel", one->name, status);
 }
 
@@ -245,9 +265,8 @@ static bool run_lanes(diff_run *run, const diff_case *first, uint32_t count)
     guarded got[LANES];
     uint64_t before[LANES] = {0};
     bool good = true;
-    const uint32_t categories = run->list->set[first->set]->options.categories;
     for (uint32_t l = 0; l < count; l++) {
-        got[l] = guarded_create(&first[l], categories);
+        got[l] = guarded_create(&first[l]);
         before[l] = sum_inputs(&first[l]);
         good = good && queue_case(&run->backend->lane[l], &first[l], &got[l]);
     }
@@ -259,7 +278,7 @@ static bool run_lanes(diff_run *run, const diff_case *first, uint32_t count)
         }
         if (good) {
             break_output(run->broken, &got[l]);
-            good = is_equal(one, categories, &got[l]);
+            good = is_equal(one, &got[l]);
         }
         if (good && sum_inputs(one) != before[l]) {
             printf("    batch \"%s\": an input was changed\n", one->name);
@@ -321,10 +340,13 @@ static uint64_t largest_case(const case_list *list, bool large)
         const uint32_t documents = batch->view.document_count;
         uint64_t bytes = batch->text_offset[documents] + batch->token_offset[documents] * sizeof(uint64_t) +
                          batch->prefix_hit_offset[documents] * sizeof(dh_prefix_hit) +
-                         (documents + UINT64_C(1)) * (3 * sizeof(uint64_t) + sizeof(uint16_t));
+                         batch->spelling_offset[documents] +
+                         batch->token_offset[documents] * sizeof(uint32_t) +
+                         (documents + UINT64_C(1)) * (4 * sizeof(uint64_t) + sizeof(uint16_t));
         for (uint32_t o = 0; o < OUTPUTS; o++) {
-            bytes += (uint64_t)documents * output_width(o, list->set[one->set]->options.categories) *
-                     output_kinds[o].size;
+            if (one->expected.at[o] != NULL) {
+                bytes += output_rows(o, &one->view) * output_width(o, &one->request) * output_kinds[o].size;
+            }
         }
         most = one->is_large == large && bytes > most ? bytes : most;
     }

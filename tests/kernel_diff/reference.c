@@ -6,27 +6,49 @@
 #include <string.h>
 
 const output_kind output_kinds[OUTPUTS] = {
-    [OUTPUT_SHA256] = {"sha256", 'c', 1, 64, 0},
-    [OUTPUT_RAW] = {"digest.raw", 'u', 2, DH_DHATUS, 0},
-    [OUTPUT_DIGEST_PRIME] = {"digest.prime", 'f', 8, DH_DIGEST_PRIMES, 0},
-    [OUTPUT_ENTROPY] = {"digest.entropy", 'f', 8, 1, 0},
-    [OUTPUT_DIGEST_VARIANCE] = {"digest.variance", 'f', 8, 1, 0},
-    [OUTPUT_SCORE] = {"digest.score", 'f', 8, 1, 0},
-    [OUTPUT_COUNTS] = {"profile.counts", 'u', 4, 0, 2},
-    [OUTPUT_PROFILE] = {"profile.profile", 'f', 4, 0, 1},
-    [OUTPUT_PRIME] = {"profile.prime", 'f', 8, DH_PRIMES, 0},
-    [OUTPUT_MATCHED] = {"profile.matched", 'u', 4, 1, 0},
-    [OUTPUT_COVERAGE] = {"profile.coverage", 'f', 8, 1, 0},
-    [OUTPUT_AMBIGUITY] = {"profile.ambiguity", 'f', 8, 1, 0},
-    [OUTPUT_VARIANCE] = {"profile.variance", 'f', 8, 1, 0},
-    [OUTPUT_CODE2] = {"profile.code2", 'u', 8, 1, 0},
-    [OUTPUT_CODE3] = {"profile.code3", 'u', 8, 1, 0},
-    [OUTPUT_CODE5] = {"profile.code5", 'u', 8, 1, 0},
+    [OUTPUT_SHA256] = {"sha256", 'c', 1, 64, COUNT_FIXED},
+    [OUTPUT_RAW] = {"digest.raw", 'u', 2, DH_DHATUS, COUNT_FIXED},
+    [OUTPUT_DIGEST_PRIME] = {"digest.prime", 'f', 8, DH_DIGEST_PRIMES, COUNT_FIXED},
+    [OUTPUT_ENTROPY] = {"digest.entropy", 'f', 8, 1, COUNT_FIXED},
+    [OUTPUT_DIGEST_VARIANCE] = {"digest.variance", 'f', 8, 1, COUNT_FIXED},
+    [OUTPUT_SCORE] = {"digest.score", 'f', 8, 1, COUNT_FIXED},
+    [OUTPUT_COUNTS] = {"profile.counts", 'u', 4, 2, COUNT_CATEGORIES},
+    [OUTPUT_PROFILE] = {"profile.profile", 'f', 4, 1, COUNT_CATEGORIES},
+    [OUTPUT_PRIME] = {"profile.prime", 'f', 8, DH_PRIMES, COUNT_FIXED},
+    [OUTPUT_MATCHED] = {"profile.matched", 'u', 4, 1, COUNT_FIXED},
+    [OUTPUT_COVERAGE] = {"profile.coverage", 'f', 8, 1, COUNT_FIXED},
+    [OUTPUT_AMBIGUITY] = {"profile.ambiguity", 'f', 8, 1, COUNT_FIXED},
+    [OUTPUT_VARIANCE] = {"profile.variance", 'f', 8, 1, COUNT_FIXED},
+    [OUTPUT_CODE2] = {"profile.code2", 'u', 8, 1, COUNT_FIXED},
+    [OUTPUT_CODE3] = {"profile.code3", 'u', 8, 1, COUNT_FIXED},
+    [OUTPUT_CODE5] = {"profile.code5", 'u', 8, 1, COUNT_FIXED},
+    [OUTPUT_NGRAMS] = {"ngrams", 'u', 4, 1, COUNT_LENGTHS},
+    [OUTPUT_SIGNATURE] = {"minhash.signature", 'u', 4, 1, COUNT_PERMUTATIONS},
+    [OUTPUT_SHINGLES] = {"minhash.shingles", 'u', 4, 1, COUNT_FIXED},
+    [OUTPUT_SPELLING] = {"sha256_spelling", 'u', 1, 32, COUNT_FIXED},
 };
 
-uint32_t output_width(uint32_t output, uint32_t categories)
+uint32_t output_width(uint32_t output, const reference_request *request)
 {
-    return output_kinds[output].width + output_kinds[output].width_of_categories * categories;
+    const output_kind *kind = &output_kinds[output];
+    switch (kind->count) {
+    case COUNT_CATEGORIES:
+        return kind->width * request->categories;
+    case COUNT_LENGTHS:
+        return request->range.most - request->range.least + 1;
+    case COUNT_PERMUTATIONS:
+        return request->minhash.permutations;
+    default:
+        return kind->width;
+    }
+}
+
+uint64_t output_rows(uint32_t output, const dh_batch *batch)
+{
+    const uint32_t documents = batch->document_count;
+    return output_kinds[output].count == COUNT_LENGTHS
+               ? batch->token_offset[documents] - batch->token_offset[0]
+               : documents;
 }
 
 static const uint32_t primes[DH_PRIMES] = {2, 3, 5, 7, 11, 13, 17, 19, 23, 29};
@@ -376,5 +398,129 @@ void reference_profile(const dh_batch *batch, const sample_set *set, const refer
         memset(counts, 0, width * sizeof *counts);
         const uint32_t matched = count_document(one, set, counts);
         profile_values(set, counts, one.token_count, matched, d, rows);
+    }
+}
+
+/* ---- n-grams ----------------------------------------------------------------------------------------- */
+
+/* MurmurHash3, 32 bits, of bytes that come one after the other. */
+typedef struct murmur {
+    uint32_t state, word, size;
+} murmur;
+
+static uint32_t murmur_mixed(uint32_t word)
+{
+    return rotate(word * 0xCC9E2D51, 32 - 15) * 0x1B873593;
+}
+
+static void murmur_byte(murmur *one, uint8_t byte)
+{
+    one->word |= (uint32_t)byte << (8 * (one->size % 4));
+    one->size++;
+    if (one->size % 4 == 0) {
+        one->state = rotate(one->state ^ murmur_mixed(one->word), 32 - 13) * 5 + 0xE6546B64;
+        one->word = 0;
+    }
+}
+
+static uint32_t murmur_value(const murmur *one)
+{
+    uint32_t value = one->state ^ murmur_mixed(one->word) ^ one->size;
+    value ^= value >> 16;
+    value *= 0x85EBCA6B;
+    value ^= value >> 13;
+    value *= 0xC2B2AE35;
+    return value ^ (value >> 16);
+}
+
+/* Token by token, with a space between. */
+static uint32_t ngram_hash(const uint8_t *spelling, const uint32_t *token_end, uint64_t first,
+                           uint64_t tokens)
+{
+    murmur one = {0, 0, 0};
+    for (uint64_t t = first; t < first + tokens; t++) {
+        if (t > first) {
+            murmur_byte(&one, ' ');
+        }
+        for (uint32_t at = t > 0 ? token_end[t - 1] + 1 : 0; at < token_end[t]; at++) {
+            murmur_byte(&one, spelling[at]);
+        }
+    }
+    return murmur_value(&one);
+}
+
+void reference_ngrams(const dh_batch *batch, dh_ngram_range range, const reference_rows *rows)
+{
+    uint32_t *hash = rows->at[OUTPUT_NGRAMS];
+    for (uint32_t d = 0; d < batch->document_count; d++) {
+        const uint64_t count = batch->token_offset[d + 1] - batch->token_offset[d];
+        for (uint64_t t = 0; t < count; t++) {
+            for (uint64_t n = range.least; n <= range.most; n++) {
+                *hash++ = t + n <= count ? ngram_hash(batch->spelling + batch->spelling_offset[d],
+                                                      batch->token_end + batch->token_offset[d], t, n)
+                                         : 0;
+            }
+        }
+    }
+}
+
+/* ---- minhash ----------------------------------------------------------------------------------------- */
+
+/* The sum of token[i] * factor^(n - 1 - i), mixed. */
+static uint32_t shingle_number(const uint64_t *token, uint32_t n)
+{
+    uint64_t power = 1;
+    uint64_t sum = 0;
+    for (uint32_t i = n; i-- > 0; power *= DH_SHINGLE_FACTOR) {
+        sum += token[i] * power;
+    }
+    sum ^= sum >> 30;
+    sum *= UINT64_C(0xBF58476D1CE4E5B9);
+    sum ^= sum >> 27;
+    sum *= UINT64_C(0x94D049BB133111EB);
+    return (uint32_t)(sum >> 32);
+}
+
+static void minhash_document(const uint64_t *token, uint64_t count, const dh_minhash_options *options,
+                             uint32_t *signature, uint32_t *shingles)
+{
+    const uint32_t n = options->shingle_tokens;
+    uint32_t seen[DH_SHINGLES_COUNTED_MAX];
+    uint32_t different = 0;
+    memset(signature, 0xFF, options->permutations * sizeof *signature);
+    for (uint64_t t = 0; t + n <= count; t++) {
+        const uint32_t x = shingle_number(token + t, n);
+        for (uint32_t p = 0; p < options->permutations; p++) {
+            const uint32_t value = (x ^ options->flip[p]) * options->factor[p];
+            signature[p] = value < signature[p] ? value : signature[p];
+        }
+        bool is_new = different < options->counted;
+        for (uint32_t i = 0; i < different && is_new; i++) {
+            is_new = seen[i] != x;
+        }
+        if (is_new) {
+            seen[different++] = x;
+        }
+    }
+    *shingles = different;
+}
+
+void reference_minhash(const dh_batch *batch, const dh_minhash_options *options, const reference_rows *rows)
+{
+    for (uint32_t d = 0; d < batch->document_count; d++) {
+        minhash_document(batch->token + batch->token_offset[d],
+                         batch->token_offset[d + 1] - batch->token_offset[d], options,
+                         (uint32_t *)rows->at[OUTPUT_SIGNATURE] + (size_t)d * options->permutations,
+                         (uint32_t *)rows->at[OUTPUT_SHINGLES] + d);
+    }
+}
+
+void reference_sha256_spelling(const dh_batch *batch, const reference_rows *rows)
+{
+    uint8_t *digest = rows->at[OUTPUT_SPELLING];
+    for (uint32_t d = 0; d < batch->document_count; d++) {
+        const uint64_t from = batch->spelling_offset[d];
+        const uint64_t size = batch->spelling_offset[d + 1] - from;
+        sha256("", batch->spelling + from, size > 0 ? size - 1 : 0, digest + (size_t)d * 32);
     }
 }

@@ -324,6 +324,7 @@ sample_batch *sample_batch_create(void)
     batch->text_offset = must(calloc(1, sizeof(uint64_t)));
     batch->token_offset = must(calloc(1, sizeof(uint64_t)));
     batch->prefix_hit_offset = must(calloc(1, sizeof(uint64_t)));
+    batch->spelling_offset = must(calloc(1, sizeof(uint64_t)));
     return batch;
 }
 
@@ -336,6 +337,9 @@ void sample_batch_free(sample_batch *batch)
     free(batch->prefix_hit);
     free(batch->prefix_hit_offset);
     free(batch->lexicon);
+    free(batch->spelling);
+    free(batch->spelling_offset);
+    free(batch->token_end);
     free(batch);
 }
 
@@ -412,7 +416,9 @@ static void add_tokens(sample_batch *batch, const sample_set *set, const sample_
         add_term(batch, set, document, document->only_term - 1, document->token_count);
     }
     while (batch->token_offset[d + 1] < end) {
-        if (has_lexicon && sample_below(256) < document->terms_in_256) {
+        if (document->words > 0) {
+            add_word(batch, set, &set->word[sample_below(document->words)], document);
+        } else if (has_lexicon && sample_below(256) < document->terms_in_256) {
             const uint64_t term = sample_below(set->lexicon[document->lexicon].term_count);
             add_term(batch, set, document, term, end - batch->token_offset[d + 1]);
         } else if (document->only_term == 0 && sample_below(2) == 0) {
@@ -421,6 +427,45 @@ static void add_tokens(sample_batch *batch, const sample_set *set, const sample_
             batch->token[batch->token_offset[d + 1]++] = word_hash(set); /* in no lexicon */
         }
     }
+}
+
+/* Bytes of the token's spelling, when `left` bytes are left for it and `more` tokens behind it. */
+static uint64_t token_size(const sample_document *document, uint64_t left, uint64_t more)
+{
+    enum { USUAL = 10 };
+    const uint64_t limit = document->token_limit > 0 ? document->token_limit : USUAL;
+    const uint64_t size = 1 + sample_below(limit);
+    if (document->spelling_size == 0) {
+        return size;
+    }
+    const uint64_t most = left - 2 * more;
+    return more == 0 || size > most ? most : size;
+}
+
+/* Any bytes but spaces: kernels do not look at them. */
+static void add_spelling(sample_batch *batch, const sample_document *document)
+{
+    const uint32_t d = batch->view.document_count;
+    const uint64_t first = batch->token_offset[d];
+    const uint64_t end = batch->token_offset[d + 1];
+    const uint64_t from = batch->spelling_offset[d];
+    uint64_t at = 0;
+    batch->token_end = grow(batch->token_end, &batch->end_capacity, end, sizeof *batch->token_end);
+    for (uint64_t t = first; t < end; t++) {
+        const uint64_t size = token_size(document, document->spelling_size - at, end - 1 - t);
+        batch->spelling = grow(batch->spelling, &batch->spelling_capacity, from + at + size + 1, 1);
+        uint8_t *to = batch->spelling + from + at;
+        uint64_t bits = 0;
+        for (uint64_t i = 0; i < size; i++, bits >>= 8) {
+            bits = i % 8 == 0 ? sample_random() : bits;
+            to[i] = (uint8_t)(bits | 0x40);
+        }
+        to[size] = ' ';
+        at += size;
+        batch->token_end[t] = (uint32_t)at;
+        at++;
+    }
+    batch->spelling_offset[d + 1] = from + at;
 }
 
 void sample_batch_add(sample_batch *batch, const sample_set *set, const sample_document *document)
@@ -432,11 +477,13 @@ void sample_batch_add(sample_batch *batch, const sample_set *set, const sample_d
         batch->text_offset = must(realloc(batch->text_offset, offsets));
         batch->token_offset = must(realloc(batch->token_offset, offsets));
         batch->prefix_hit_offset = must(realloc(batch->prefix_hit_offset, offsets));
+        batch->spelling_offset = must(realloc(batch->spelling_offset, offsets));
         batch->lexicon = must(realloc(batch->lexicon, batch->document_capacity * sizeof *batch->lexicon));
     }
     batch->lexicon[d] = (uint16_t)document->lexicon;
     add_text(batch, document->text_size);
     add_tokens(batch, set, document);
+    add_spelling(batch, document);
     batch->view = (dh_batch){.document_count = d + 1,
                              .text = batch->text,
                              .text_offset = batch->text_offset,
@@ -444,5 +491,8 @@ void sample_batch_add(sample_batch *batch, const sample_set *set, const sample_d
                              .token_offset = batch->token_offset,
                              .prefix_hit = batch->prefix_hit,
                              .prefix_hit_offset = batch->prefix_hit_offset,
-                             .lexicon = batch->lexicon};
+                             .lexicon = batch->lexicon,
+                             .spelling = batch->spelling,
+                             .spelling_offset = batch->spelling_offset,
+                             .token_end = batch->token_end};
 }

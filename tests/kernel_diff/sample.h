@@ -82,8 +82,11 @@ typedef struct sample_batch {
     uint64_t *text_offset, *token, *token_offset, *prefix_hit_offset;
     dh_prefix_hit *prefix_hit;
     uint16_t *lexicon;
+    uint8_t *spelling;
+    uint64_t *spelling_offset;
+    uint32_t *token_end;
     uint32_t document_capacity;
-    uint64_t text_capacity, token_capacity, hit_capacity;
+    uint64_t text_capacity, token_capacity, hit_capacity, spelling_capacity, end_capacity;
 } sample_batch;
 
 typedef struct sample_document {
@@ -93,7 +96,11 @@ typedef struct sample_document {
     uint32_t terms_in_256; /* of 256 places, how many begin a term of the lexicon */
     bool is_hit_by_all;    /* hits of all lexicons, not only of its own */
     bool begins_with_negator;
-    uint32_t only_term; /* not 0: number, from 1 on, of the one term that it has, at its beginning */
+    uint32_t only_term;   /* not 0: number, from 1 on, of the one term that it has, at its beginning */
+    uint32_t words;       /* not 0: its tokens are this many words of the set, and no terms */
+    uint32_t token_limit; /* of the bytes of a token's spelling; 0: a usual one */
+    /* Not 0: bytes of the spelling without its last space, at least 2 * token_count - 1. */
+    uint64_t spelling_size;
 } sample_document;
 
 sample_batch *sample_batch_create(void);

@@ -1,5 +1,5 @@
 """The same corpus gives the same bytes: for any number of ranks, compression, segment and batch size, way to
-name the input, working folder and locale. The quarantine file too."""
+name the input, memory, working folder and locale. The quarantine file and the vocabulary too."""
 
 import bz2
 import os
@@ -12,6 +12,8 @@ import support
 from support import mixed_lines, multi_member, zstd_frames
 
 RANKS = (0, 1, 2, 3, 4, 7)  # 0: without mpirun
+JOBS = ["-j", "profile,digest,features,vocab,neardup", "--ngrams", "1-2", "--features", "5000", "--minhash", "--vocab-tsv"]
+SUFFIXES = ("", ".quarantine.jsonl", ".vocab.tsv")
 
 
 def make_corpus(root):
@@ -55,21 +57,21 @@ class Comparer:
         self.number = 0
 
     def run(self, label, family, inputs, ranks=0, options=(), **more):
-        """All runs of a family must give the same two files."""
+        """All runs of a family must give the same files."""
         self.number += 1
         output = f"{self.work}/out{self.number}.h5"
-        arguments = ["run", "-q", "-j", "profile,digest", "-o", output, *options, *inputs]
+        arguments = ["run", "-q", *JOBS, "-o", output, *options, *inputs]
         outcome = support.run(arguments, ranks, limit=120, **more)
         label = f"{family}: {label}, {f'{ranks} ranks' if ranks else 'no mpirun'}"
         if not self.checks.ended(outcome, 0, label):
             return
-        got = tuple(support.sha256(output + suffix) for suffix in ("", ".quarantine.jsonl"))
+        got = tuple(support.sha256(output + suffix) for suffix in SUFFIXES)
         first, wanted, kept = self.wanted.setdefault(family, (label, got, output))
         same = [self.checks.equal(g[:16], w[:16], f"{label}: {what} differs from that of '{first}'", outcome)
-                for g, w, what in zip(got, wanted, ("the result", "the quarantine"))]
+                for g, w, what in zip(got, wanted, ("the result", "the quarantine", "the vocabulary"))]
         if all(same) and kept != output:
-            os.unlink(output)
-            os.unlink(output + ".quarantine.jsonl")
+            for suffix in SUFFIXES:
+                os.unlink(output + suffix)
         self.checks.that(not os.path.exists(output + ".ckpt"), f"{label}: the folder of the spills is left behind")
         self.checks.that(not os.path.exists(output + ".partial"), f"{label}: a partial file is left behind")
 
@@ -82,6 +84,8 @@ def check_tree(compare, root, work):
         compare.run(f"segments of {size}", "corpus", [root], ranks, ["--segment-size", size])
     for size, ranks in (("1K", 0), ("1K", 4), ("10000", 2), ("64K", 0), ("16M", 3)):
         compare.run(f"batches of {size}", "corpus", [root], ranks, ["--batch-size", size])
+    for size, ranks in (("16M", 0), ("20M", 3), ("1G", 2)):
+        compare.run(f"--memory {size}", "corpus", [root], ranks, ["--memory", size])
     compare.run("both sizes small", "corpus", [root], 2, ["--segment-size", "64K", "--batch-size", "1K"])
     compare.run("spills elsewhere", "corpus", [root], 2, ["-c", f"{work}/elsewhere/deep"])
     compare.run("another locale", "corpus", [root], 0, env={"LC_ALL": "C", "TZ": "Asia/Kolkata"})

@@ -27,6 +27,8 @@ import reference
 try:
     import h5py
     import numpy as np
+
+    import corpus_jobs
 except ImportError as error:
     h5py = None
     MISSING_MODULE = error.name
@@ -81,10 +83,14 @@ class WantText:
 
 
 class Comparison:
-    def __init__(self, path, corpus, lexicons, options, jobs, config):
-        self.path, self.corpus, self.lexicons, self.options = path, corpus, lexicons, options
-        self.jobs, self.config = jobs, config
-        self.rows = reference.compute_rows(corpus, lexicons, options)
+    def __init__(self, path, corpus, lexicons, case):
+        self.path, self.corpus, self.lexicons, self.options, self.job_options = path, corpus, lexicons, case.options, case.job
+        self.jobs, self.config = case.jobs.split(","), case.config(lexicons)
+        self.rows = reference.compute_rows(corpus, lexicons, case.options)
+        self.tokens = [document.tokens for document in corpus.documents]
+        self.terms = None
+        if {"features", "vocab"} & set(self.jobs):
+            self.terms = corpus_jobs.Terms(self.tokens, *case.job.ngrams)
         self.differences, self.compared, self.datasets, self.skipped = Differences(), 0, 0, []
         self.file = h5py.File(path, "r")
 
@@ -116,13 +122,14 @@ class Comparison:
         want["var/_index"] = WantText([])
         self.order = "source record offset bytes tokens lang status sha256".split()
         self.expect_corpus(want, names, languages)
+        expect = {"profile": lambda: self.expect_profile(want, column, languages),
+                  "digest": lambda: self.expect_digest(want, column), "null": lambda: self.expect_null(want, column),
+                  "vocab": lambda: self.expect_vocab(want), "features": lambda: self.expect_features(want),
+                  "neardup": lambda: self.expect_signatures(want, column)}
         for job in self.jobs:
-            if job == "profile":
-                self.expect_profile(want, column, languages)
-            elif job == "digest":
-                self.expect_digest(want, column)
-            else:
-                self.expect_null(want, column)
+            expect[job]()
+        if "neardup" in self.jobs:
+            self.expect_clusters(want, column)
         return want
 
     def by_source(self, values, width):
@@ -228,6 +235,66 @@ class Comparison:
         want[names[1]] = Want.table(self.by_source([[value] for value in even], 1), "u8", 1)
         want[names[2]] = Want([sum(even)], "u8")
 
+    def expect_vocab(self, want):
+        base, terms = "uns/dhatu/vocab/", self.terms
+        top = terms.ranked(terms.frequency)[: self.job_options.top]
+        want[base + "term"] = WantText([corpus_jobs.cut(term.encode(), corpus_jobs.TERM_BYTES) for term in top])
+        want[base + "frequency"] = Want([terms.frequency[term] for term in top], "u8")
+        want[base + "documents"] = Want([terms.documents[term] for term in top], "u8")
+        want[base + "totals"] = Want([len(terms.frequency), sum(terms.frequency.values())], "u8")
+
+    def expect_features(self, want):
+        found = corpus_jobs.Features(self.tokens, self.terms, self.job_options)
+        want["X/indptr"] = Want(found.indptr, "i8")
+        want["X/indices"] = Want(found.indices, "i4")
+        want["X/data"] = Want(found.data, "f4", rule="step")
+        want["var/_index"] = WantText([b"%d" % i for i in range(self.job_options.features)])
+        want["var/document_frequency"] = Want(found.document_frequency, "u8")
+        want["var/idf"] = Want(found.idf, "f8", rule="close")
+        want["var/terms"] = WantText(found.terms)
+
+    def expect_signatures(self, want, column):
+        self.duplicates = found = corpus_jobs.Duplicates(self.tokens, self.job_options)
+        if not self.job_options.minhash:
+            return
+        self.order.append("shingles")
+        if found.signatures is None:
+            want["obsm/minhash"] = want["obs/shingles"] = None
+            return
+        want["obsm/minhash"] = Want(found.signatures, "u4", row_wise=True)
+        column("shingles", [min(count, self.job_options.min_shingles) for count in found.shingles], "u4")
+
+    def expect_clusters(self, want, column):
+        found = self.duplicates
+        names = ("dup_exact", "dup_cluster", "dup_size", "dup_keep")
+        self.order += names
+        column(names[0], found.exact, "i8")
+        self.expect_neardup(want, "uns/dhatu/neardup/", found)
+        if found.signatures is None:
+            want.update({"obs/" + name: None for name in names[1:]})
+            return
+        column(names[1], found.cluster, "i8")
+        column(names[2], found.size, "u8")
+        column(names[3], found.keep, "u1")
+
+    def expect_neardup(self, want, base, found):
+        options = self.job_options
+        rule = ("unicode", "sklearn").index(self.options.tokens)
+        want[base + "parameters"] = Want(
+            [options.shingle, options.bands, options.band_rows, options.min_shingles, options.minhash_seed, rule], "u8")
+        curve = [(i / 100, corpus_jobs.chance(i / 100, options.bands, options.band_rows)) for i in range(101)]
+        want[base + "curve"] = Want.table(curve, "f8", 2, rule="close", absolute=1e-15)
+        names = ("cluster_sizes", "largest_size", "largest_row", "largest_sample", "counts")
+        if found.signatures is None:
+            want.update({base + name: None for name in names})
+            return
+        largest = found.largest(20, 5)
+        want[base + names[0]] = Want(found.sizes(), "u8")
+        want[base + names[1]] = Want([size for size, _, _ in largest], "u8")
+        want[base + names[2]] = Want([row for _, row, _ in largest], "i8")
+        want[base + names[3]] = Want.table([sample for _, _, sample in largest], "i8", 5)
+        want[base + names[4]] = Want(found.counts(), "u8")
+
     # Comparing.
 
     def context(self, index):
@@ -307,7 +374,8 @@ class Comparison:
             self.differences.add(f"{what}: dhatu has {short(got)}, the oracle {short(wanted)}")
 
     def compare_attributes(self, want):
-        frames = {"obs": self.order, "var": [], "uns/dhatu/sources": "documents records bytes bad hash".split(),
+        variables = ["document_frequency", "idf", "terms"] if "features" in self.jobs else []
+        frames = {"obs": self.order, "var": variables, "uns/dhatu/sources": "documents records bytes bad hash".split(),
                   "uns/dhatu/quality": ["records", "bytes"]}
         members = {"X", "obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns"}
         self.check("unknown members of /", sorted(set(self.file) - members), [])
@@ -322,6 +390,9 @@ class Comparison:
                 self.check(f"{name} encoding", encoding, ("dataframe", "0.2.0"))
                 self.check(f"{name} _index", item.attrs.get("_index"), "_index")
                 self.check(f"{name} column-order", list(item.attrs.get("column-order", ["?"])), frames[name])
+            elif name == "X":
+                self.check("X encoding", encoding, ("csr_matrix", "0.1.0"))
+                self.check("X shape", item.attrs["shape"].tolist(), [len(self.rows), self.job_options.features])
             elif isinstance(item, h5py.Group):
                 self.check(f"{name} encoding", encoding, ("dict", "0.1.0"))
             elif name in want:
@@ -367,7 +438,8 @@ class Comparison:
             for backed in (None, "r"):
                 data = anndata.read_h5ad(self.path, backed=backed)
                 what = f"anndata {'backed' if backed else 'in memory'}"
-                self.check(f"{what}: rows", (data.n_obs, data.n_vars), (len(self.rows), 0))
+                columns = self.job_options.features if "features" in self.jobs else 0
+                self.check(f"{what}: rows", (data.n_obs, data.n_vars), (len(self.rows), columns))
                 self.check(f"{what}: columns", list(data.obs.columns), self.order)
                 self.check(f"{what}: ids", [str(name) for name in data.obs_names] == [i.decode() for i in self.ids]
                            if reference.xxhash else len(data.obs_names), True if reference.xxhash else len(self.rows))
@@ -517,12 +589,12 @@ def write_dic(folder, corpus, rule, categories, seed):
 class Case:
     """One run of the program. lexicons: None (the default ones) or a function (folder, corpus, rule) to paths."""
 
-    def __init__(self, name, jobs="profile,digest,null", lexicons=None, arguments="", **options):
+    def __init__(self, name, jobs="profile,digest,null", lexicons=None, arguments="", job=None, **options):
         self.name, self.jobs, self.lexicons, self.arguments = name, jobs, lexicons, arguments
-        self.options = reference.Options(**options)
+        self.options, self.job = reference.Options(**options), corpus_jobs.JobOptions(**(job or {}))
 
     def command(self, paths):
-        default, command = reference.Options(), ["-j", self.jobs] + shlex.split(self.arguments)
+        default, command = reference.Options(), ["-j", self.jobs] + shlex.split(self.arguments) + self.job.command()
         for name, value in vars(self.options).items():
             if value != getattr(default, name):
                 command += ["--" + name.replace("_", "-"), str(value)]
@@ -532,15 +604,17 @@ class Case:
 
     def config(self, lexicons):
         found = {name.replace("_", "-"): value for name, value in vars(self.options).items()}
+        found.update(self.job.config())
         found.update({"jobs": self.jobs, "zstd-window": 128 << 20, "deflate": 1 if "--deflate 1" in self.arguments else 0})
-        if "profile" in self.jobs:
-            found["lexicon"] = [
-                {"name": l.name, "language": l.language, "sha256": l.sha256, "terms": len(l.terms)} for l in lexicons.lexicons
-            ]
+        # Also without job profile: their function words vote on languages.
+        found["lexicon"] = [
+            {"name": l.name, "language": l.language, "sha256": l.sha256, "terms": len(l.terms)} for l in lexicons.lexicons
+        ]
         return found
 
 
-CASES = [
+CORPUS_JOBS = "features,vocab,neardup"
+CASES = [] if h5py is None else [
     Case("default lexicons"),
     Case("own lexicons", lexicons=lambda *a: write_own_lexicons(*a, seed=2), arguments="--segment-size 64K --batch-size 64K --deflate 1"),
     Case("LIWC, 12 categories", lexicons=lambda *a: write_dic(*a, categories=12, seed=3)),
@@ -553,6 +627,14 @@ CASES = [
          tokens="sklearn"),
     Case("sklearn", "profile,null", lambda *a: write_own_lexicons(*a, seed=8), tokens="sklearn", arguments="--segment-size 64K"),
     Case("sklearn, terms", "profile", write_sklearn_lexicon, tokens="sklearn"),
+    Case("corpus jobs", CORPUS_JOBS, job={"minhash": True}),
+    Case("corpus jobs, sklearn", CORPUS_JOBS, tokens="sklearn", arguments="--memory 16M --segment-size 64K",
+         job={"ngrams": (1, 3), "features": 1000, "alternate_sign": False, "norm": "l1", "top": 50, "shingle": 3, "bands": 20,
+              "band_rows": 4, "threshold": "0.5", "min_shingles": 2, "minhash_seed": 7}),
+    Case("all jobs, columns shared by many", "neardup,profile,features,digest,vocab,null",
+         arguments="--segment-size 64K --batch-size 64K --deflate 1",
+         job={"ngrams": (2, 2), "features": 7, "binary": True, "idf": False, "norm": "none", "top": 0, "shingle": 1, "bands": 3,
+              "band_rows": 1, "threshold": "1", "min_shingles": 1, "minhash": True}),
 ]
 
 
@@ -566,7 +648,7 @@ def run_case(case, options, folder, corpus_folder):
     if done.returncode != 0:
         print(f"{case.name}: {shlex.join(command)} ended with {done.returncode}:\n{done.stderr.decode('utf-8', 'replace')}")
         return False
-    comparison = Comparison(result, corpus, lexicons, case.options, case.jobs.split(","), case.config(lexicons))
+    comparison = Comparison(result, corpus, lexicons, case)
     comparison.run()
     summary = (f"{case.name}: {len(comparison.rows)} documents, {len(corpus.bad)} bad records, {comparison.datasets} datasets,"
                f" {comparison.compared} values")
@@ -611,6 +693,7 @@ def main():
             with open(os.path.join(empty, "blank.jsonl"), "wb") as file:
                 file.write(b"\n\nbad\n")
             good.append(run_case(Case("no documents"), options, folder, empty))
+            good.append(run_case(Case("no documents, corpus jobs", CORPUS_JOBS, job={"minhash": True}), options, folder, empty))
     if not good:
         print("no run has that name")
         return 1

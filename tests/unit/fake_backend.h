@@ -47,6 +47,12 @@ typedef struct fake_lane {
     dh_digest_out digest;
     dh_profile_out profile;
     bool has_digest, has_profile;
+    dh_ngram_range range;
+    uint32_t *ngrams;
+    dh_minhash_options minhash_options;
+    dh_minhash_out minhash;
+    bool has_minhash;
+    uint8_t *spelling_digest;
 } fake_lane;
 
 typedef struct fake_backend {
@@ -240,6 +246,40 @@ static inline dh_backend_status fake_profile(dh_lane *lane, const dh_profile_out
     return status;
 }
 
+static inline dh_backend_status fake_ngrams(dh_lane *lane, dh_ngram_range range, uint32_t *hash)
+{
+    dh_backend_status status = DH_BACKEND_OK;
+    fake_lane *state = fake_queue(lane, &status);
+    if (state != NULL) {
+        state->range = range;
+        state->ngrams = hash;
+    }
+    return status;
+}
+
+static inline dh_backend_status fake_minhash(dh_lane *lane, const dh_minhash_options *options,
+                                             const dh_minhash_out *out)
+{
+    dh_backend_status status = DH_BACKEND_OK;
+    fake_lane *state = fake_queue(lane, &status);
+    if (state != NULL) {
+        state->minhash_options = *options;
+        state->minhash = *out;
+        state->has_minhash = true;
+    }
+    return status;
+}
+
+static inline dh_backend_status fake_sha256_spelling(dh_lane *lane, uint8_t *digest)
+{
+    dh_backend_status status = DH_BACKEND_OK;
+    fake_lane *state = fake_queue(lane, &status);
+    if (state != NULL) {
+        state->spelling_digest = digest;
+    }
+    return status;
+}
+
 static inline void fake_compute(const fake_backend *backend, const fake_lane *state, const dh_batch *batch)
 {
     dh_lane *cpu = &backend->cpu->lane[0];
@@ -253,6 +293,15 @@ static inline void fake_compute(const fake_backend *backend, const fake_lane *st
     }
     if (state->has_profile) {
         fake_rule(dh_backend_cpu.profile(cpu, &state->profile) == DH_BACKEND_OK);
+    }
+    if (state->ngrams != NULL) {
+        fake_rule(dh_backend_cpu.ngrams(cpu, state->range, state->ngrams) == DH_BACKEND_OK);
+    }
+    if (state->has_minhash) {
+        fake_rule(dh_backend_cpu.minhash(cpu, &state->minhash_options, &state->minhash) == DH_BACKEND_OK);
+    }
+    if (state->spelling_digest != NULL) {
+        fake_rule(dh_backend_cpu.sha256_spelling(cpu, state->spelling_digest) == DH_BACKEND_OK);
     }
 }
 
@@ -288,6 +337,9 @@ static const dh_backend_kind fake_kind = {
     .sha256 = fake_sha256,
     .digest = fake_digest,
     .profile = fake_profile,
+    .ngrams = fake_ngrams,
+    .minhash = fake_minhash,
+    .sha256_spelling = fake_sha256_spelling,
     .poll = fake_poll,
 };
 

@@ -38,6 +38,11 @@ static inline void fill_chunk(dh_chunk *chunk, uint32_t rows)
         assert_ok(dh_buffer_append(&chunk->bad, &bad, sizeof bad));
         chunk->bad_count++;
     }
+    for (uint32_t i = 0; i < rows; i++) {
+        assert_ok(dh_buffer_printf(&chunk->values, "%x", (unsigned)support_random_below(1 << 12)));
+        assert_ok(dh_buffer_printf(&chunk->terms, "%x", (unsigned)support_random_below(1 << 8)));
+        chunk->value_count++;
+    }
 }
 
 static inline dh_chunk *random_chunk(const dh_schema *schema, uint32_t rows)

@@ -59,7 +59,13 @@ static void test_sections_are_aligned_and_do_not_overlap(void **state)
     for (size_t r = 0; r < COUNT(rows); r++) {
         for (uint64_t id_bytes = 0; id_bytes < 10; id_bytes++) {
             dh_chunk_layout layout;
-            dh_chunk_lay_out(&schema, rows[r], id_bytes, 3, 5, &layout);
+            const dh_chunk_sizes sizes = {.rows = rows[r],
+                                          .part_count = 3,
+                                          .bad_count = 5,
+                                          .id_bytes = id_bytes,
+                                          .value_bytes = 3 * id_bytes,
+                                          .term_bytes = 7 * id_bytes};
+            dh_chunk_lay_out(&schema, &sizes, &layout);
             uint64_t place = sizeof(dh_chunk_header);
             for (uint32_t c = 0; c < schema.column_count; c++) {
                 expect_section(&place, layout.column[c], rows[r] * row_sizes[c]);
@@ -67,7 +73,10 @@ static void test_sections_are_aligned_and_do_not_overlap(void **state)
             expect_section(&place, layout.ids, id_bytes);
             expect_section(&place, layout.parts, 3 * dh_part_size(&schema));
             expect_section(&place, layout.bad, 5 * sizeof(dh_bad_record));
-            assert_int_equal(layout.size, place);
+            expect_section(&place, layout.values, 3 * id_bytes);
+            expect_section(&place, layout.terms, 7 * id_bytes);
+            assert_in_range(layout.size, place, place + 7);
+            assert_int_equal(layout.size % 8, 0);
         }
     }
 }
@@ -114,7 +123,8 @@ static void test_parts_fill_the_layout(void **state)
         dh_chunk_describe(chunk, 3, 1000, 7, &header);
         join_parts(chunk, &header, &joined);
         dh_chunk_layout layout;
-        dh_chunk_lay_out(&schema, chunk->rows, chunk->ids.size, chunk->part_count, chunk->bad_count, &layout);
+        const dh_chunk_sizes sizes = dh_chunk_header_sizes(&header);
+        dh_chunk_lay_out(&schema, &sizes, &layout);
         assert_int_equal(layout.size % 8, 0);
         assert_int_equal(joined.size, layout.size);
         expect_bytes(&joined, 0, &header, sizeof header, layout.column[0]);
@@ -125,7 +135,9 @@ static void test_parts_fill_the_layout(void **state)
         }
         expect_bytes(&joined, layout.ids, chunk->ids.data, chunk->ids.size, layout.parts);
         expect_bytes(&joined, layout.parts, chunk->parts.data, chunk->parts.size, layout.bad);
-        expect_bytes(&joined, layout.bad, chunk->bad.data, chunk->bad.size, layout.size);
+        expect_bytes(&joined, layout.bad, chunk->bad.data, chunk->bad.size, layout.values);
+        expect_bytes(&joined, layout.values, chunk->values.data, chunk->values.size, layout.terms);
+        expect_bytes(&joined, layout.terms, chunk->terms.data, chunk->terms.size, layout.size);
         dh_chunk_free(chunk);
     }
     dh_buffer_free(&joined);

@@ -1,10 +1,11 @@
 /* Tests of run/slot.h: the layout, lent arrays, views, and the jobs over a batch. */
 #include "lanes.h"
 #include "pipeline_runs.h"
+#include "spelling_job.h"
 
 #include "run/slot.h"
 
-enum { ALIGNMENT = 64, FILL = 0xA5 };
+enum { ALIGNMENT = 64, FILL = 0xA5, PARTS_MAX = 10 + DH_SCHEMA_COLUMNS_MAX };
 static const uint64_t no_limit = UINT32_MAX;
 
 /* ---- the layout -------------------------------------------------------------------------------------- */
@@ -14,7 +15,7 @@ typedef struct part {
 } part;
 
 /* What stands in a slot and how much room it must have. */
-static uint32_t parts_of(const dh_slot_shape *shape, part out[8 + DH_SCHEMA_COLUMNS_MAX])
+static uint32_t parts_of(const dh_slot_shape *shape, const dh_schema *schema, part out[PARTS_MAX])
 {
     const uint64_t offsets = (DH_BATCH_DOCUMENTS + 1) * sizeof(uint64_t);
     uint32_t count = 0;
@@ -25,18 +26,27 @@ static uint32_t parts_of(const dh_slot_shape *shape, part out[8 + DH_SCHEMA_COLU
     out[count++] = (part){shape->lexicon, DH_BATCH_DOCUMENTS * sizeof(uint16_t)};
     out[count++] = (part){shape->token, shape->token_room * sizeof(uint64_t)};
     out[count++] = (part){shape->hit, shape->hit_room * sizeof(dh_prefix_hit)};
+    if (shape->spelling_room > 0) {
+        out[count++] = (part){shape->spelling_offset, offsets};
+        out[count++] = (part){shape->token_end, shape->token_room * sizeof(uint32_t)};
+        out[count++] = (part){shape->spelling, shape->spelling_room};
+    }
     for (uint32_t c = DH_ENGINE_COLUMNS; c < shape->column_count; c++) {
-        out[count++] = (part){shape->column[c], DH_BATCH_DOCUMENTS * shape->row_size[c]};
+        const uint64_t rows = schema->column[c].place == DH_TOKEN ? shape->token_room : DH_BATCH_DOCUMENTS;
+        out[count++] = (part){shape->column[c], rows * shape->row_size[c]};
     }
     return count;
 }
 
 static void check_shape(const dh_settings *settings, const dh_slot_shape *shape)
 {
-    part all[8 + DH_SCHEMA_COLUMNS_MAX];
-    const uint32_t count = parts_of(shape, all);
+    part all[PARTS_MAX];
+    const uint32_t count = parts_of(shape, &settings->schema, all);
     assert_int_equal(shape->text_room, settings->batch_size);
     assert_true(shape->token_room >= DH_BATCH_DOCUMENTS && shape->hit_room >= DH_BATCH_DOCUMENTS);
+    /* Text is as long as its tokens at most, and has a space for each. */
+    assert_true(settings->uses_spelling ? shape->spelling_room >= shape->text_room + shape->token_room
+                                        : shape->spelling_room == 0);
     assert_int_equal(shape->column_count, settings->schema.column_count);
     assert_int_equal(shape->size % ALIGNMENT, 0);
     for (uint32_t i = 0; i < count; i++) {
@@ -67,6 +77,11 @@ static void test_nothing_overlaps(void **state)
                               &options, &settings));
             dh_slot_shape_make(&settings, &shape);
             check_shape(&settings, &shape);
+            const uint64_t without = shape.size;
+            add_spelling_job(&settings);
+            dh_slot_shape_make(&settings, &shape);
+            check_shape(&settings, &shape);
+            assert_true(shape.size > without);
             dh_settings_free(&settings);
             dh_options_free(&options);
         }
@@ -82,16 +97,24 @@ typedef struct slot_test {
     dh_slot slot;
 } slot_test;
 
-static void make_slot(slot_test *test)
+static void make_slot_of(slot_test *test, bool has_spelling)
 {
     assert_ok(resolve(LIST("-j", "null,profile,digest", "-l", lexicon_path(), "--batch-size", "64K", "in"),
                       &test->options, &test->settings));
+    if (has_spelling) {
+        add_spelling_job(&test->settings);
+    }
     dh_slot_shape_make(&test->settings, &test->shape);
     uint8_t *memory = aligned_alloc(ALIGNMENT, test->shape.size);
     assert_non_null(memory);
     memset(memory, FILL, test->shape.size);
     test->slot = (dh_slot){.shape = &test->shape, .memory = memory};
     dh_slot_reset(&test->slot, no_limit);
+}
+
+static void make_slot(slot_test *test)
+{
+    make_slot_of(test, false);
 }
 
 static void free_slot(slot_test *test)
@@ -164,6 +187,63 @@ static void test_what_grows_out_of_the_slot(void **state)
     free_slot(&test);
 }
 
+/* ---- spelling ---------------------------------------------------------------------------------------- */
+
+static void test_without_spelling_there_is_none(void **state)
+{
+    (void)state;
+    slot_test test;
+    make_slot(&test);
+    assert_false(test.slot.sink.keeps_spelling);
+    assert_null(dh_slot_spelling_offset(&test.slot));
+    const dh_batch batch[] = {dh_slot_batch(&test.slot), dh_slot_batch_at(&test.shape, test.slot.memory, 1)};
+    for (size_t i = 0; i < COUNT(batch); i++) {
+        assert_null(batch[i].spelling);
+        assert_null(batch[i].spelling_offset);
+        assert_null(batch[i].token_end);
+    }
+    free_slot(&test);
+}
+
+static void test_spelling_is_lent(void **state)
+{
+    (void)state;
+    slot_test test;
+    make_slot_of(&test, true);
+    dh_slot *slot = &test.slot;
+    const uint8_t *memory = slot->memory;
+    assert_true(dh_slot_is_movable(slot));
+    assert_true(slot->sink.keeps_spelling && slot->sink.spelling_lent);
+    assert_ptr_equal(slot->sink.spelling, memory + test.shape.spelling);
+    assert_ptr_equal(slot->sink.token_end, memory + test.shape.token_end);
+    assert_int_equal(slot->sink.spelling_capacity, test.shape.spelling_room);
+    assert_ptr_equal(dh_slot_spelling_offset(slot), memory + test.shape.spelling_offset);
+    slot->sink.spelling[0] = 'x';
+    slot->sink.spelling_size = 1;
+    assert_ok(dh_token_sink_grow_spelling(&slot->sink, 2 * test.shape.spelling_room));
+    assert_false(dh_slot_is_movable(slot));
+    dh_batch batch = dh_slot_batch(slot);
+    assert_ptr_equal(batch.spelling, slot->sink.spelling);
+    assert_int_equal(batch.spelling[0], 'x');
+    assert_ptr_equal(batch.token_end, memory + test.shape.token_end);
+    dh_slot_reset(slot, no_limit);
+    assert_true(dh_slot_is_movable(slot));
+    assert_int_equal(slot->sink.spelling_size, 0);
+    slot->sink.token_end[0] = 5;
+    slot->sink.token_count = 1;
+    assert_ok(dh_token_sink_grow_tokens(&slot->sink, 2 * test.shape.token_room));
+    assert_false(dh_slot_is_movable(slot));
+    batch = dh_slot_batch(slot);
+    assert_ptr_equal(batch.spelling, memory + test.shape.spelling);
+    assert_ptr_equal(batch.token_end, slot->sink.token_end);
+    assert_ptr_not_equal(batch.token_end, memory + test.shape.token_end);
+    assert_int_equal(batch.token_end[0], 5);
+    dh_slot_reset(slot, no_limit);
+    assert_true(dh_slot_is_movable(slot));
+    assert_ptr_equal(slot->sink.token_end, memory + test.shape.token_end);
+    free_slot(&test);
+}
+
 /* ---- the jobs over a batch --------------------------------------------------------------------------- */
 
 /* Fills the slot with documents of random words, tokenised as the pipeline does. */
@@ -177,6 +257,7 @@ static void fill_slot(slot_test *test, uint32_t documents)
     dh_slot_text_offset(slot)[0] = dh_slot_token_offset(slot)[0] = dh_slot_hit_offset(slot)[0] = 0;
     for (uint32_t d = 0; d < documents; d++) {
         uint8_t *text = slot->memory + slot->text_size;
+        const uint64_t spelling = slot->sink.spelling_size;
         size_t size = 0;
         for (uint64_t words = support_random_below(12); words > 0; words--) {
             const char *next = word[support_random_below(COUNT(word))];
@@ -190,6 +271,10 @@ static void fill_slot(slot_test *test, uint32_t documents)
         dh_slot_text_offset(slot)[d + 1] = slot->text_size;
         dh_slot_token_offset(slot)[d + 1] = slot->sink.token_count;
         dh_slot_hit_offset(slot)[d + 1] = slot->sink.prefix_hit_count;
+        if (slot->sink.keeps_spelling) {
+            dh_slot_spelling_offset(slot)[d] = spelling;
+            dh_slot_spelling_offset(slot)[d + 1] = slot->sink.spelling_size;
+        }
         dh_slot_lexicon(slot)[d] = d % 3 == 0 ? DH_NO_LEXICON : 0;
     }
     slot->documents = documents;
@@ -201,7 +286,7 @@ static void test_another_rank_sees_the_same_batch(void **state)
 {
     (void)state;
     slot_test test;
-    make_slot(&test);
+    make_slot_of(&test, true);
     fill_slot(&test, 100);
     const dh_batch mine = dh_slot_batch(&test.slot);
     uint8_t *copy = aligned_alloc(ALIGNMENT, test.shape.size); /* mapped elsewhere there */
@@ -219,8 +304,19 @@ static void test_another_rank_sees_the_same_batch(void **state)
     assert_memory_equal(theirs.token, mine.token, mine.token_offset[100] * sizeof(uint64_t));
     assert_true(mine.token_offset[100] > 0);
     assert_ptr_equal(theirs.prefix_hit, copy + test.shape.hit);
+    assert_memory_equal(theirs.spelling_offset, mine.spelling_offset, 101 * sizeof(uint64_t));
+    assert_memory_equal(theirs.token_end, mine.token_end, mine.token_offset[100] * sizeof(uint32_t));
+    assert_memory_equal(theirs.spelling, mine.spelling, mine.spelling_offset[100]);
+    assert_true(theirs.spelling >= copy && theirs.spelling < copy + test.shape.size);
     free(copy);
     free_slot(&test);
+}
+
+/* Bytes that the batch has in a column. */
+static uint64_t column_size(const slot_test *test, const dh_batch *batch, uint32_t c)
+{
+    return dh_slot_column_bytes(&test->shape, c, batch->document_count,
+                                batch->token_offset[batch->document_count]);
 }
 
 /* Each job by itself, into memory of its own. */
@@ -231,14 +327,14 @@ static void expect_equal_columns(const slot_test *test, const dh_batch *batch, v
         const dh_active_job *active = &settings->job[j];
         void *expected[DH_JOB_COLUMNS_MAX];
         for (uint32_t c = 0; c < active->column_count; c++) {
-            expected[c] = malloc(batch->document_count * settings->schema.row_size[active->first_column + c]);
+            expected[c] = malloc(column_size(test, batch, active->first_column + c));
             assert_non_null(expected[c]);
         }
         assert_int_equal(dh_job_compute(active->job, active->state, settings->backend, batch, expected),
                          DH_BACKEND_OK);
         for (uint32_t c = 0; c < active->column_count; c++) {
             const uint32_t s = active->first_column + c;
-            assert_memory_equal(column[s], expected[c], batch->document_count * settings->schema.row_size[s]);
+            assert_memory_equal(column[s], expected[c], column_size(test, batch, s));
             free(expected[c]);
         }
     }
@@ -248,7 +344,7 @@ static void test_vectorise_does_every_job(void **state)
 {
     (void)state;
     slot_test test;
-    make_slot(&test);
+    make_slot_of(&test, true);
     for (uint32_t documents = 1; documents <= 400; documents += 133) {
         fill_slot(&test, documents);
         const dh_batch batch = dh_slot_batch(&test.slot);
@@ -281,7 +377,7 @@ static void test_vectorise_writes_only_rows(void **state)
 {
     (void)state;
     slot_test test;
-    make_slot(&test);
+    make_slot_of(&test, true);
     fill_slot(&test, 57);
     const dh_batch batch = dh_slot_batch(&test.slot);
     uint8_t *before = malloc(test.shape.size);
@@ -292,7 +388,7 @@ static void test_vectorise_writes_only_rows(void **state)
     assert_int_equal(dh_vectorise(&test.settings, &test.settings.backend->lane[0], &batch, column, NULL),
                      DH_BACKEND_OK);
     for (uint32_t c = DH_ENGINE_COLUMNS; c < test.shape.column_count; c++) {
-        memcpy(before + test.shape.column[c], column[c], 57 * test.shape.row_size[c]);
+        memcpy(before + test.shape.column[c], column[c], column_size(&test, &batch, c));
     }
     assert_memory_equal(test.slot.memory, before, test.shape.size);
     free(before);
@@ -372,6 +468,8 @@ int main(void)
         cmocka_unit_test(test_nothing_overlaps),
         cmocka_unit_test(test_an_empty_slot),
         cmocka_unit_test(test_what_grows_out_of_the_slot),
+        cmocka_unit_test(test_without_spelling_there_is_none),
+        cmocka_unit_test(test_spelling_is_lent),
         cmocka_unit_test(test_another_rank_sees_the_same_batch),
         cmocka_unit_test(test_vectorise_does_every_job),
         cmocka_unit_test(test_vectorise_writes_only_rows),

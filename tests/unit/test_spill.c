@@ -654,7 +654,7 @@ static void test_headers_must_fit(void **state)
         const size_t number = found.entry[0].chunk_count + found.entry[1].chunk_count + c;
         dh_chunk_header *header = (dh_chunk_header *)(void *)(bytes + to.entry[number].offset);
         const dh_chunk_header good = *header;
-        for (size_t turn = 0; turn < 16; turn++) {
+        for (size_t turn = 0; turn < 20; turn++) {
             *header = good;
             header->magic[3] = (char)(good.magic[3] + (turn == 0));
             header->number += turn == 1;
@@ -668,9 +668,13 @@ static void test_headers_must_fit(void **state)
             header->part_count += turn == 11 ? UINT16_MAX : 0;
             header->bad_count += turn == 12 ? UINT16_MAX : 0;
             header->part_count += turn == 13;
-            header->lines += turn == 14; /* it may have any number of them */
+            header->value_bytes = turn == 14 ? UINT64_MAX - 7 : header->value_bytes;
+            header->term_bytes = turn == 15 ? UINT64_MAX / 2 : header->term_bytes;
+            header->term_bytes += turn == 16 ? 8 : 0;
+            header->value_count = turn == 17 ? header->value_bytes + 1 : header->value_count;
+            header->lines += turn == 18; /* it may have any number of them */
             hash_again(bytes, &entry);
-            assert_int_equal(is_one_intact(&to, &entry), turn >= 14);
+            assert_int_equal(is_one_intact(&to, &entry), turn >= 18);
         }
     }
     entry = found.entry[2];
@@ -681,7 +685,8 @@ static void test_headers_must_fit(void **state)
     assert_false(is_one_intact(&to, &entry));
     entry.chunk_count = 3;
     const uint64_t whole = entry.size;
-    const uint64_t sizes[] = {47, whole - 8, whole + 8, whole + 40, whole + found.entry[3].size};
+    const uint64_t sizes[] = {sizeof(dh_chunk_header) - 1, whole - 8, whole + 8, whole + 40,
+                              whole + found.entry[3].size};
     for (size_t i = 0; i < COUNT(sizes); i++) {
         entry.size = sizes[i];
         hash_again(bytes, &entry);

@@ -152,6 +152,21 @@ static void naive_sklearn(const uint8_t *text, size_t size, dh_buffer *lines)
     }
 }
 
+/* The sink has the lines as its spelling. */
+static void expect_spelling(const dh_token_sink *sink, const dh_buffer *lines)
+{
+    size_t count = 0;
+    assert_int_equal(sink->spelling_size, lines->size);
+    for (size_t at = 0; at < lines->size; at++) {
+        const bool ends = lines->data[at] == '\n';
+        assert_int_equal(sink->spelling[at], ends ? ' ' : lines->data[at]);
+        if (ends) {
+            assert_int_equal(sink->token_end[count++], at);
+        }
+    }
+    assert_int_equal(sink->token_count, count);
+}
+
 /* All ways must give the same tokens: visited, hashed fast, hashed by the full path, and naively. */
 static void expect_agreement(dh_token_mode mode, const uint8_t *text, size_t size)
 {
@@ -169,8 +184,8 @@ static void expect_agreement(dh_token_mode mode, const uint8_t *text, size_t siz
     if (naive.size > 0) {
         assert_memory_equal(lines.data, naive.data, naive.size);
     }
-    dh_token_sink fast = {.token_limit = UINT64_MAX};
-    dh_token_sink full = {.token_limit = UINT64_MAX};
+    dh_token_sink fast = {.token_limit = UINT64_MAX, .keeps_spelling = true};
+    dh_token_sink full = {.token_limit = UINT64_MAX, .keeps_spelling = true};
     assert_int_equal(dh_tokenize(tokenizer[mode], text, size, &fast), DH_OK);
     assert_int_equal(dh_tokenize_full(tokenizer[mode], text, size, &full), DH_OK);
     size_t count = 0;
@@ -185,6 +200,8 @@ static void expect_agreement(dh_token_mode mode, const uint8_t *text, size_t siz
     }
     assert_int_equal(fast.token_count, count);
     assert_int_equal(full.token_count, count);
+    expect_spelling(&fast, &naive);
+    expect_spelling(&full, &naive);
     dh_token_sink_free(&fast);
     dh_token_sink_free(&full);
     dh_buffer_free(&lines);

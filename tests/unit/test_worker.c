@@ -1,6 +1,7 @@
 /* Tests of route/worker.h on a device that the test commands (fake_backend.h). */
 #include "fake_backend.h"
 #include "pipeline_runs.h"
+#include "spelling_job.h"
 
 #include "route/worker.h"
 
@@ -19,9 +20,10 @@ static uint64_t term, prefix; /* hashes of what the lexicon has */
 /* A batch in memory of its own, with room for results and what they must be. */
 typedef struct job_batch {
     dh_task task;
-    uint64_t *text_offset, *token_offset, *hit_offset;
-    uint8_t *text;
+    uint64_t *text_offset, *token_offset, *hit_offset, *spelling_offset;
+    uint8_t *text, *spelling;
     uint64_t *token;
+    uint32_t *token_end;
     uint16_t *lexicon;
     dh_prefix_hit *hit;
     uint8_t *column[DH_SCHEMA_COLUMNS_MAX], *expected[DH_SCHEMA_COLUMNS_MAX];
@@ -35,10 +37,19 @@ static void *room(size_t size)
     return memory;
 }
 
+/* Bytes that the batch has in a column. */
+static size_t column_size(const dh_batch *batch, uint32_t c)
+{
+    const uint64_t rows = settings.schema.column[c].place == DH_TOKEN
+                              ? batch->token_offset[batch->document_count]
+                              : batch->document_count;
+    return rows * settings.schema.row_size[c];
+}
+
 static void fill_columns(const dh_batch *batch, uint8_t **column)
 {
     for (uint32_t c = DH_ENGINE_COLUMNS; c < settings.schema.column_count; c++) {
-        const size_t size = batch->document_count * settings.schema.row_size[c] + SENTINEL;
+        const size_t size = column_size(batch, c) + SENTINEL;
         column[c] = room(size);
         memset(column[c], 0xA5, size);
     }
@@ -49,7 +60,7 @@ static job_batch *make_batch(uint32_t documents, uint64_t text_max)
 {
     job_batch *b = room(sizeof *b);
     *b = (job_batch){.text = room(documents * text_max + 1)};
-    uint64_t **const offset[] = {&b->text_offset, &b->token_offset, &b->hit_offset};
+    uint64_t **const offset[] = {&b->text_offset, &b->token_offset, &b->hit_offset, &b->spelling_offset};
     for (size_t o = 0; o < COUNT(offset); o++) {
         *offset[o] = room((documents + 1) * sizeof **offset[0]);
         (*offset[o])[0] = 0;
@@ -73,6 +84,9 @@ static job_batch *make_batch(uint32_t documents, uint64_t text_max)
     for (uint64_t i = 0; i < b->token_offset[documents]; i++) {
         b->token[i] = support_random_below(3) == 0 ? term : support_random();
     }
+    b->token_end = room((b->token_offset[documents] + 1) * sizeof *b->token_end);
+    b->spelling = room((b->token_offset[documents] + 1) * SPELLING_OF_A_TOKEN);
+    spell(documents, b->token_offset, b->spelling, b->spelling_offset, b->token_end);
     b->task = (dh_task){.owner = b,
                         .batch = {.document_count = documents,
                                   .text = b->text,
@@ -81,7 +95,10 @@ static job_batch *make_batch(uint32_t documents, uint64_t text_max)
                                   .token_offset = b->token_offset,
                                   .prefix_hit = b->hit,
                                   .prefix_hit_offset = b->hit_offset,
-                                  .lexicon = b->lexicon}};
+                                  .lexicon = b->lexicon,
+                                  .spelling = b->spelling,
+                                  .spelling_offset = b->spelling_offset,
+                                  .token_end = b->token_end}};
     fill_columns(&b->task.batch, b->column);
     fill_columns(&b->task.batch, b->expected);
     memcpy(b->task.column, b->column, sizeof b->column);
@@ -101,7 +118,10 @@ static void free_batch(job_batch *b)
     free(b->text_offset);
     free(b->token_offset);
     free(b->hit_offset);
+    free(b->spelling_offset);
     free(b->text);
+    free(b->spelling);
+    free(b->token_end);
     free(b->token);
     free(b->lexicon);
     free(b->hit);
@@ -122,7 +142,7 @@ static job_batch *make_large(uint64_t size)
 static void check_results(const job_batch *b)
 {
     for (uint32_t c = DH_ENGINE_COLUMNS; c < settings.schema.column_count; c++) {
-        const size_t size = b->task.batch.document_count * settings.schema.row_size[c] + SENTINEL;
+        const size_t size = column_size(&b->task.batch, c) + SENTINEL;
         assert_memory_equal(b->column[c], b->expected[c], size);
     }
 }
@@ -749,7 +769,11 @@ static int set_up(void **state)
     if (support_set_up(state) != 0 || find_hashes() != DH_OK) {
         return -1;
     }
-    return (int)resolve(LIST("-j", "digest,profile", "-l", lexicon_path(), "in"), &options, &settings);
+    if (resolve(LIST("-j", "digest,profile", "-l", lexicon_path(), "in"), &options, &settings) != DH_OK) {
+        return -1;
+    }
+    add_spelling_job(&settings);
+    return 0;
 }
 
 /* The settings stay, too: a thread that hung may use them. */

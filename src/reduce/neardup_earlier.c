@@ -1,0 +1,177 @@
+#include "reduce/neardup_earlier.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PARAMETERS "uns/dhatu/neardup/parameters"
+#define SIGNATURES "obsm/minhash"
+#define SHINGLES "obs/shingles"
+#define SHA256 "obs/sha256"
+#define IDS "obs/_index"
+
+enum { ID_ROWS = 512 /* ids that are read at a time: later ones are often near */ };
+
+struct dh_earlier {
+    dh_h5 *h5;
+    uint64_t rows;
+    uint32_t id_width;
+    char *ids; /* of ID_ROWS rows */
+    uint64_t first_id, id_count;
+};
+
+static const char *const parameter_name[DH_PARAMETER_COUNT] = {
+    [DH_PARAMETER_SHINGLE_TOKENS] = "tokens of a shingle",
+    [DH_PARAMETER_BANDS] = "bands",
+    [DH_PARAMETER_BAND_ROWS] = "rows of a band",
+    [DH_PARAMETER_MIN_SHINGLES] = "least number of shingles",
+    [DH_PARAMETER_SEED] = "seed",
+    [DH_PARAMETER_TOKEN_RULE] = "rule for tokens",
+};
+
+void dh_neardup_parameters(const dh_job_options *options, uint64_t token_rule,
+                           uint64_t parameter[DH_PARAMETER_COUNT])
+{
+    parameter[DH_PARAMETER_SHINGLE_TOKENS] = options->shingle_tokens;
+    parameter[DH_PARAMETER_BANDS] = options->bands;
+    parameter[DH_PARAMETER_BAND_ROWS] = options->band_rows;
+    parameter[DH_PARAMETER_MIN_SHINGLES] = options->min_shingles;
+    parameter[DH_PARAMETER_SEED] = options->minhash_seed;
+    parameter[DH_PARAMETER_TOKEN_RULE] = token_rule;
+}
+
+/* Is the dataset there, of this type, with `width` in a second dimension (0: none)? Text of any width where
+ * text_width is 0. */
+static dh_status expect(dh_earlier *earlier, const char *file, const char *path, const dh_h5_array *wanted,
+                        dh_h5_array *got)
+{
+    if (!dh_h5_has(earlier->h5, path)) {
+        return dh_error(DH_USAGE,
+                        "--against %s: it has no %s: an earlier result is of use when it was made with job "
+                        "neardup and --minhash",
+                        file, path);
+    }
+    DH_TRY(dh_h5_array_describe(earlier->h5, path, got));
+    bool same = got->type == wanted->type && got->dim_count == wanted->dim_count &&
+                (wanted->text_width == 0 || got->text_width == wanted->text_width);
+    for (uint32_t d = 0; same && d < wanted->dim_count; d++) {
+        same = wanted->dims[d] == got->dims[d] || (d == 0 && wanted->dims[0] == UINT64_MAX);
+    }
+    return same ? DH_OK : dh_error(DH_USAGE, "--against %s: %s has another type or shape", file, path);
+}
+
+static dh_status check_parameters(dh_earlier *earlier, const char *file,
+                                  const uint64_t parameter[DH_PARAMETER_COUNT])
+{
+    const dh_h5_array wanted = {.type = DH_U64, .dim_count = 1, .dims = {DH_PARAMETER_COUNT}};
+    dh_h5_array got;
+    uint64_t old[DH_PARAMETER_COUNT] = {0};
+    DH_TRY(expect(earlier, file, PARAMETERS, &wanted, &got));
+    DH_TRY(dh_h5_array_read(earlier->h5, PARAMETERS, 0, DH_PARAMETER_COUNT, old));
+    for (int p = 0; p < DH_PARAMETER_COUNT; p++) {
+        if (old[p] != parameter[p]) {
+            return dh_error(DH_USAGE,
+                            "--against %s: its signatures cannot be compared: %s was %" PRIu64 ", is %" PRIu64
+                            " now",
+                            file, parameter_name[p], old[p], parameter[p]);
+        }
+    }
+    return DH_OK;
+}
+
+static dh_status check_columns(dh_earlier *earlier, const char *file, uint64_t places)
+{
+    dh_h5_array got;
+    const dh_h5_array ids = {.type = DH_TEXT, .dim_count = 1, .dims = {UINT64_MAX}};
+    DH_TRY(expect(earlier, file, IDS, &ids, &got));
+    earlier->rows = got.dims[0];
+    earlier->id_width = got.text_width;
+    const dh_h5_array signatures = {.type = DH_U32, .dim_count = 2, .dims = {earlier->rows, places}};
+    DH_TRY(expect(earlier, file, SIGNATURES, &signatures, &got));
+    const dh_h5_array shingles = {.type = DH_U32, .dim_count = 1, .dims = {earlier->rows}};
+    DH_TRY(expect(earlier, file, SHINGLES, &shingles, &got));
+    const dh_h5_array sha256 = {
+        .type = DH_TEXT, .text_width = DH_SHA256_HEX, .dim_count = 1, .dims = {earlier->rows}};
+    return expect(earlier, file, SHA256, &sha256, &got);
+}
+
+dh_status dh_earlier_open(const char *path, const uint64_t parameter[DH_PARAMETER_COUNT], dh_earlier **out)
+{
+    void *memory = NULL;
+    DH_TRY(dh_allocate(1, sizeof(dh_earlier), "an earlier result", &memory));
+    dh_earlier *earlier = memory;
+    const uint64_t places = parameter[DH_PARAMETER_BANDS] * parameter[DH_PARAMETER_BAND_ROWS];
+    dh_status status = dh_h5_open(path, false, &earlier->h5);
+    if (status == DH_OK) {
+        status = check_parameters(earlier, path, parameter);
+    }
+    if (status == DH_OK) {
+        status = check_columns(earlier, path, places);
+    }
+    if (status == DH_OK) {
+        void *ids = NULL;
+        status = dh_allocate(ID_ROWS, earlier->id_width, "ids of an earlier result", &ids);
+        earlier->ids = ids;
+    }
+    if (status != DH_OK) {
+        dh_earlier_close(earlier);
+        return status;
+    }
+    *out = earlier;
+    return DH_OK;
+}
+
+void dh_earlier_close(dh_earlier *earlier)
+{
+    if (earlier != NULL) {
+        (void)dh_h5_close(earlier->h5); /* nothing was written */
+        free(earlier->ids);
+        free(earlier);
+    }
+}
+
+uint64_t dh_earlier_rows(const dh_earlier *earlier)
+{
+    return earlier->rows;
+}
+
+uint32_t dh_earlier_id_width(const dh_earlier *earlier)
+{
+    return earlier->id_width;
+}
+
+dh_status dh_earlier_signatures(dh_earlier *earlier, uint64_t first, uint64_t count, uint32_t *out)
+{
+    return dh_h5_array_read(earlier->h5, SIGNATURES, first, count, out);
+}
+
+dh_status dh_earlier_shingles(dh_earlier *earlier, uint64_t first, uint64_t count, uint32_t *out)
+{
+    return dh_h5_array_read(earlier->h5, SHINGLES, first, count, out);
+}
+
+dh_status dh_earlier_sha256(dh_earlier *earlier, uint64_t first, uint64_t count, char *out)
+{
+    return dh_h5_array_read(earlier->h5, SHA256, first, count, out);
+}
+
+dh_status dh_earlier_id(dh_earlier *earlier, uint64_t row, const char **id)
+{
+    if (row < earlier->first_id || row - earlier->first_id >= earlier->id_count) {
+        const uint64_t first = row / ID_ROWS * ID_ROWS;
+        const uint64_t left = first < earlier->rows ? earlier->rows - first : 0;
+        const uint64_t count = left < ID_ROWS ? left : ID_ROWS;
+        earlier->id_count = 0;
+        DH_TRY(dh_h5_array_read(earlier->h5, IDS, first, count, earlier->ids));
+        earlier->first_id = first;
+        earlier->id_count = count;
+    }
+    if (row - earlier->first_id >= earlier->id_count) {
+        return dh_error(DH_INTERNAL, "row %" PRIu64 " of an earlier result of %" PRIu64, row, earlier->rows);
+    }
+    *id = earlier->ids + (row - earlier->first_id) * earlier->id_width;
+    return DH_OK;
+}
