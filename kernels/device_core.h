@@ -700,6 +700,25 @@ DH_KERNEL(dh_kernel_minhash_shingles)
     }
 }
 
+/* The least value of each permutation. */
+DH_FN void dh_device_minima(DH_GLOBAL const dh_u32 *shingle, dh_u64 count,
+                            const dh_u32 flip[DH_DEVICE_PERMUTATIONS],
+                            const dh_u32 factor[DH_DEVICE_PERMUTATIONS], dh_u32 least[DH_DEVICE_PERMUTATIONS])
+{
+    DH_UNROLL
+    for (dh_u32 p = 0; p < DH_DEVICE_PERMUTATIONS; p++) {
+        least[p] = DH_MINHASH_NONE;
+    }
+    for (dh_u64 i = 0; i < count; i++) {
+        const dh_u32 x = shingle[i];
+        DH_UNROLL
+        for (dh_u32 p = 0; p < DH_DEVICE_PERMUTATIONS; p++) {
+            const dh_u32 value = dh_minhash_permute(x, flip[p], factor[p]);
+            least[p] = value < least[p] ? value : least[p];
+        }
+    }
+}
+
 /* Takes the minima of some shingles of a document over to its signature; others may have more of them. */
 DH_FN void dh_device_lower(DH_GLOBAL dh_u32 *signature, dh_u32 count, int is_whole,
                            const dh_u32 least[DH_DEVICE_PERMUTATIONS])
@@ -750,18 +769,7 @@ DH_KERNEL(dh_kernel_minhash_minima)
         if (t < until) {
             const int is_whole = t == begin && until == last;
             dh_u32 least[DH_DEVICE_PERMUTATIONS];
-            DH_UNROLL
-            for (dh_u32 p = 0; p < DH_DEVICE_PERMUTATIONS; p++) {
-                least[p] = DH_MINHASH_NONE;
-            }
-            for (; t < until; t++) {
-                const dh_u32 x = shingle[t];
-                DH_UNROLL
-                for (dh_u32 p = 0; p < DH_DEVICE_PERMUTATIONS; p++) {
-                    const dh_u32 value = dh_minhash_permute(x, flip[p], factor[p]);
-                    least[p] = value < least[p] ? value : least[p];
-                }
-            }
+            dh_device_minima(shingle + t, until - t, flip, factor, least);
             dh_device_lower(signature + (dh_u64)document * a.permutations, stored, is_whole, least);
         }
         t = end;

@@ -1,6 +1,8 @@
 /* dhatu inspect: what a result holds, for a person or as JSON. */
+#include "commands/inspect.h"
 #include "base/log.h"
 #include "commands/commands.h"
+#include "commands/result_table.h"
 #include "commands/result_view.h"
 #include "read/json.h"
 
@@ -196,40 +198,13 @@ static dh_status inspect_json(dh_result_view *view, dh_buffer *out)
 
 /* ---- summary ----------------------------------------------------------------------------------------- */
 
-/* An array with its data, read whole. */
-typedef struct table {
-    dh_h5_array array;
-    dh_buffer data;
-} table;
-
-static dh_status table_read(dh_result_view *view, const char *path, table *out)
-{
-    return dh_result_view_all(view, path, &out->array, &out->data);
-}
-
-static uint64_t table_integer(const table *from, uint64_t index)
-{
-    return dh_element_integer(&from->array, from->data.data, index);
-}
-
-static dh_status table_text(const table *from, uint64_t index, dh_buffer *out, int width)
-{
-    const char *text = (const char *)from->data.data + index * from->array.text_width;
-    return dh_buffer_printf(out, "%-*.*s", width, (int)strnlen(text, from->array.text_width), text);
-}
-
-static void table_free(table *from)
-{
-    dh_buffer_free(&from->data);
-}
-
 static dh_status summarise_languages(dh_result_view *view, dh_buffer *out)
 {
-    table name = {0};
-    table sums = {0};
-    dh_status status = table_read(view, "uns/dhatu/documents/language", &name);
+    dh_table name = {0};
+    dh_table sums = {0};
+    dh_status status = dh_table_read(view, "uns/dhatu/documents/language", &name);
     if (status == DH_OK) {
-        status = table_read(view, "uns/dhatu/documents/by_language", &sums);
+        status = dh_table_read(view, "uns/dhatu/documents/by_language", &sums);
     }
     if (status == DH_OK) {
         status =
@@ -238,50 +213,50 @@ static dh_status summarise_languages(dh_result_view *view, dh_buffer *out)
     for (uint64_t l = 0; status == DH_OK && l < name.array.dims[0]; l++) {
         status = dh_buffer_printf(out, "  ");
         if (status == DH_OK) {
-            status = table_text(&name, l, out, 14);
+            status = dh_table_text(&name, l, out, 14);
         }
         if (status == DH_OK) {
             status = dh_buffer_printf(
-                out, "%15" PRIu64 " %17.2f %17" PRIu64 "\n", table_integer(&sums, 3 * l),
-                (double)table_integer(&sums, 3 * l + 1) / 1e6, table_integer(&sums, 3 * l + 2));
+                out, "%15" PRIu64 " %17.2f %17" PRIu64 "\n", dh_table_integer(&sums, 3 * l),
+                (double)dh_table_integer(&sums, 3 * l + 1) / 1e6, dh_table_integer(&sums, 3 * l + 2));
         }
     }
-    table_free(&name);
-    table_free(&sums);
+    dh_table_free(&name);
+    dh_table_free(&sums);
     return status;
 }
 
 static dh_status summarise_quality(dh_result_view *view, dh_buffer *out)
 {
-    table name = {0};
-    table records = {0};
-    table bytes = {0};
-    dh_status status = table_read(view, "uns/dhatu/quality/_index", &name);
+    dh_table name = {0};
+    dh_table records = {0};
+    dh_table bytes = {0};
+    dh_status status = dh_table_read(view, "uns/dhatu/quality/_index", &name);
     if (status == DH_OK) {
-        status = table_read(view, "uns/dhatu/quality/records", &records);
+        status = dh_table_read(view, "uns/dhatu/quality/records", &records);
     }
     if (status == DH_OK) {
-        status = table_read(view, "uns/dhatu/quality/bytes", &bytes);
+        status = dh_table_read(view, "uns/dhatu/quality/bytes", &bytes);
     }
     if (status == DH_OK) {
         status = dh_buffer_printf(out, "\nRecords                   number         MB of source\n");
     }
     for (uint64_t r = 0; status == DH_OK && r < name.array.dims[0]; r++) {
-        if (table_integer(&records, r) == 0) {
+        if (dh_table_integer(&records, r) == 0) {
             continue;
         }
         status = dh_buffer_printf(out, "  ");
         if (status == DH_OK) {
-            status = table_text(&name, r, out, 24);
+            status = dh_table_text(&name, r, out, 24);
         }
         if (status == DH_OK) {
-            status = dh_buffer_printf(out, " %5" PRIu64 " %20.2f\n", table_integer(&records, r),
-                                      (double)table_integer(&bytes, r) / 1e6);
+            status = dh_buffer_printf(out, " %5" PRIu64 " %20.2f\n", dh_table_integer(&records, r),
+                                      (double)dh_table_integer(&bytes, r) / 1e6);
         }
     }
-    table_free(&name);
-    table_free(&records);
-    table_free(&bytes);
+    dh_table_free(&name);
+    dh_table_free(&records);
+    dh_table_free(&bytes);
     return status;
 }
 
@@ -289,9 +264,9 @@ static dh_status summarise_sources(dh_result_view *view, dh_buffer *out)
 {
     const uint64_t shown = view->sources < SHOWN_SOURCES ? view->sources : SHOWN_SOURCES;
     dh_h5_array array;
-    table name = {0};
-    table documents = {0};
-    table bytes = {0};
+    dh_table name = {0};
+    dh_table documents = {0};
+    dh_table bytes = {0};
     dh_status status =
         dh_result_view_rows(view, "uns/dhatu/sources/_index", 0, shown, &name.array, &name.data);
     if (status == DH_OK) {
@@ -307,10 +282,10 @@ static dh_status summarise_sources(dh_result_view *view, dh_buffer *out)
                                   view->sources);
     }
     for (uint64_t s = 0; status == DH_OK && s < shown; s++) {
-        status = dh_buffer_printf(out, "  %10" PRIu64 " %16.2f  ", table_integer(&documents, s),
-                                  (double)table_integer(&bytes, s) / 1e6);
+        status = dh_buffer_printf(out, "  %10" PRIu64 " %16.2f  ", dh_table_integer(&documents, s),
+                                  (double)dh_table_integer(&bytes, s) / 1e6);
         if (status == DH_OK) {
-            status = table_text(&name, s, out, 0);
+            status = dh_table_text(&name, s, out, 0);
         }
         if (status == DH_OK) {
             status = dh_buffer_printf(out, "\n");
@@ -319,15 +294,15 @@ static dh_status summarise_sources(dh_result_view *view, dh_buffer *out)
     if (status == DH_OK && shown < view->sources) {
         status = dh_buffer_printf(out, "  and %" PRIu64 " more\n", view->sources - shown);
     }
-    table_free(&name);
-    table_free(&documents);
-    table_free(&bytes);
+    dh_table_free(&name);
+    dh_table_free(&documents);
+    dh_table_free(&bytes);
     return status;
 }
 
-static dh_status append_top_id(dh_result_view *view, const table *top, uint64_t category, dh_buffer *out)
+static dh_status append_top_id(dh_result_view *view, const dh_table *top, uint64_t category, dh_buffer *out)
 {
-    const int64_t row = (int64_t)table_integer(top, category * top->array.dims[1]);
+    const int64_t row = (int64_t)dh_table_integer(top, category * top->array.dims[1]);
     if (row < 0) {
         return dh_buffer_printf(out, "-\n");
     }
@@ -336,21 +311,21 @@ static dh_status append_top_id(dh_result_view *view, const table *top, uint64_t 
 }
 
 /* A line a category: units, share with a bar, part that is negative, the document with most of it. */
-static dh_status append_category_line(dh_result_view *view, const table *name, const table *totals,
-                                      const table *top, uint64_t c, dh_buffer *out)
+static dh_status append_category_line(dh_result_view *view, const dh_table *name, const dh_table *totals,
+                                      const dh_table *top, uint64_t c, dh_buffer *out)
 {
     const uint64_t count = name->array.dims[0];
     uint64_t all = 0;
     for (uint64_t i = 0; i < 2 * count; i++) {
-        all += table_integer(totals, i);
+        all += dh_table_integer(totals, i);
     }
-    const uint64_t negative = table_integer(totals, count + c);
-    const uint64_t units = table_integer(totals, c) + negative;
+    const uint64_t negative = dh_table_integer(totals, count + c);
+    const uint64_t units = dh_table_integer(totals, c) + negative;
     const double share = all > 0 ? (double)units / (double)all : 0.0;
     const double turned = units > 0 ? (double)negative / (double)units : 0.0;
     const int bar = (int)(share * BAR_WIDTH + 0.5);
     DH_TRY(dh_buffer_printf(out, "  "));
-    DH_TRY(table_text(name, c, out, 10));
+    DH_TRY(dh_table_text(name, c, out, 10));
     DH_TRY(dh_buffer_printf(out, " %6.2f %% %5.1f %% negative  %-*.*s ", 100.0 * share, 100.0 * turned,
                             BAR_WIDTH / 2, bar < BAR_WIDTH / 2 ? bar : BAR_WIDTH / 2,
                             "##############################"));
@@ -362,15 +337,15 @@ static dh_status summarise_profile(dh_result_view *view, dh_buffer *out)
     if (!dh_h5_has(view->h5, "uns/dhatu/profile/totals")) {
         return DH_OK;
     }
-    table name = {0};
-    table totals = {0};
-    table top = {0};
-    dh_status status = table_read(view, "uns/dhatu/profile/categories", &name);
+    dh_table name = {0};
+    dh_table totals = {0};
+    dh_table top = {0};
+    dh_status status = dh_table_read(view, "uns/dhatu/profile/categories", &name);
     if (status == DH_OK) {
-        status = table_read(view, "uns/dhatu/profile/totals", &totals);
+        status = dh_table_read(view, "uns/dhatu/profile/totals", &totals);
     }
     if (status == DH_OK) {
-        status = table_read(view, "uns/dhatu/profile/top_row", &top);
+        status = dh_table_read(view, "uns/dhatu/profile/top_row", &top);
     }
     if (status == DH_OK) {
         status = dh_buffer_printf(
@@ -379,9 +354,9 @@ static dh_status summarise_profile(dh_result_view *view, dh_buffer *out)
     for (uint64_t c = 0; status == DH_OK && c < name.array.dims[0]; c++) {
         status = append_category_line(view, &name, &totals, &top, c, out);
     }
-    table_free(&name);
-    table_free(&totals);
-    table_free(&top);
+    dh_table_free(&name);
+    dh_table_free(&totals);
+    dh_table_free(&top);
     return status;
 }
 
@@ -395,6 +370,7 @@ static dh_status inspect_summary(dh_result_view *view, dh_buffer *out)
     DH_TRY(summarise_quality(view, out));
     DH_TRY(summarise_sources(view, out));
     DH_TRY(summarise_profile(view, out));
+    DH_TRY(dh_inspect_corpus(view, out));
     return dh_buffer_printf(out, "\nOptions: %s\n", (const char *)view->config.data);
 }
 

@@ -28,14 +28,26 @@ static dh_status make_split(dh_neardup_work *work)
     return DH_OK;
 }
 
-static dh_status open_earlier(dh_neardup_work *work)
+static dh_status open_earlier(const dh_settings *settings, const char *path, dh_earlier **out)
 {
-    if (work->reduce->against == NULL) {
-        return DH_OK;
-    }
     uint64_t parameter[DH_PARAMETER_COUNT];
-    dh_neardup_parameters(work->options, (uint64_t)work->reduce->settings->token_mode, parameter);
-    return dh_earlier_open(work->reduce->against, parameter, &work->earlier);
+    dh_neardup_parameters(&settings->job_options, (uint64_t)settings->token_mode, parameter);
+    return dh_earlier_open(path, parameter, out);
+}
+
+/* Where there is one. */
+static dh_status open_earlier_of(dh_neardup_work *work)
+{
+    const dh_reduce *reduce = work->reduce;
+    return reduce->against != NULL ? open_earlier(reduce->settings, reduce->against, &work->earlier) : DH_OK;
+}
+
+dh_status dh_neardup_check_earlier(const dh_settings *settings, const char *path)
+{
+    dh_earlier *earlier = NULL;
+    DH_TRY(open_earlier(settings, path, &earlier));
+    dh_earlier_close(earlier);
+    return DH_OK;
 }
 
 static void set_up(dh_neardup_work *work, const dh_reduce *reduce)
@@ -101,7 +113,7 @@ static dh_status prepare(dh_neardup_work *work, dh_neardup *neardup)
     DH_TRY(dh_allocate(1, sizeof *neardup->tables, "tables of near-duplicates", &tables));
     neardup->tables = tables;
     DH_TRY(make_split(work));
-    return open_earlier(work);
+    return open_earlier_of(work);
 }
 
 dh_status dh_reduce_neardup(const dh_reduce *reduce, dh_neardup *out)
@@ -153,7 +165,7 @@ dh_status dh_duplicate_open(const dh_reduce *reduce, const dh_neardup *neardup, 
     set_up(&reader->work, reduce);
     reader->id_width = (uint32_t)neardup->against_width;
     const dh_stage_place place = dh_neardup_place(&reader->work, DH_STAGE_DUPLICATES);
-    dh_status status = open_earlier(&reader->work);
+    dh_status status = open_earlier_of(&reader->work);
     if (status == DH_OK) {
         status = dh_stage_open(&place, &neardup->stage, &reader->reader);
     }

@@ -48,4 +48,8 @@ double dh_neardup_chance(double similarity, uint32_t bands, uint32_t rows);
 /* Says that chance for a few similarities in a line, before the run. */
 void dh_neardup_say_curve(const dh_job_options *options);
 
+/* Can the earlier result be compared with what these settings make? Before the run, on one rank. Errors:
+ * DH_USAGE (logged), DH_IO, DH_NO_MEMORY. */
+dh_status dh_neardup_check_earlier(const dh_settings *settings, const char *path);
+
 #endif

@@ -29,6 +29,7 @@ LIMIT = 240  # seconds of a run
 SIGNATURE = 112 * 4  # bytes
 CORPUS_DOCUMENTS, COMMON_WORDS, OWN_WORDS = 320000, 40, 12
 SKEW_DOCUMENTS, BAND_DOCUMENTS, COPIES, REPEATS = 100000, 20000, 20000, 1000000
+LEADERS = 64  # of a large bucket, that its other documents are compared with
 
 try:
     import h5py
@@ -136,6 +137,7 @@ class Outcome:
             self.term = file["uns/dhatu/vocab/term"][0].decode().rstrip("\0")
             self.frequency = int(file["uns/dhatu/vocab/frequency"][0])
             self.documents = int(file["uns/dhatu/vocab/documents"][0])
+            self.compared = int(file["uns/dhatu/neardup/counts"][0])
             self.values = int(file["X/indptr"][-1])
 
 
@@ -223,6 +225,9 @@ def check_band(checks, work):
     def look(found):
         checks.equal(sum(found.keep), BAND_DOCUMENTS, "band: documents kept")
         checks.equal(set(found.cluster), {-1}, "band: clusters")
+        # Each of its documents with the leaders: neither none nor all pairs.
+        most = LEADERS * BAND_DOCUMENTS // 2
+        checks.that(0.7 * most <= found.compared <= 1.1 * most, f"band: {found.compared} pairs are compared, {most} expected")
 
     check_skewed(checks, work, "band", texts, look)
 

@@ -15,6 +15,7 @@ import reference
 BUCKET_LEADERS = 64  # buckets up to so many documents: all pairs; larger ones: this many leaders
 TERMS_OF_COLUMN, TERMS_BYTES = 3, 64
 TERM_BYTES = 256  # of the commonest terms in the result
+LONG_TERM = 1 << 14  # longer terms stand as so many bytes and a hash, and name no column
 NO_SHINGLE = 0xFFFFFFFF
 
 
@@ -76,7 +77,15 @@ class Terms:
 
     def ranked(self, counts):
         """The n-grams, commonest first, then by their bytes."""
-        return sorted(counts, key=lambda term: (-counts[term], term.encode()))
+        return sorted(counts, key=lambda term: (-counts[term], stored(term)))
+
+
+def stored(term):
+    """The bytes that stand for an n-gram."""
+    data = term.encode()
+    if len(data) <= LONG_TERM:
+        return data
+    return cut(data, LONG_TERM) + (b"#" + reference.xxhash.xxh3_128_hexdigest(data).encode() if reference.xxhash else b"#")
 
 
 # --- features ---------------------------------------------------------------------------------------------
@@ -153,7 +162,7 @@ class Features:
         named = [[] for _ in range(options.features)]
         for term in terms.ranked(terms.documents):
             column, _ = hasher.place(term)
-            if len(named[column]) < TERMS_OF_COLUMN:
+            if len(named[column]) < TERMS_OF_COLUMN and len(term.encode()) <= LONG_TERM:
                 named[column].append(term)
         return [cut(", ".join(found).encode(), TERMS_BYTES) for found in named]
 

@@ -238,7 +238,7 @@ class Comparison:
     def expect_vocab(self, want):
         base, terms = "uns/dhatu/vocab/", self.terms
         top = terms.ranked(terms.frequency)[: self.job_options.top]
-        want[base + "term"] = WantText([corpus_jobs.cut(term.encode(), corpus_jobs.TERM_BYTES) for term in top])
+        want[base + "term"] = WantText([corpus_jobs.cut(corpus_jobs.stored(term), corpus_jobs.TERM_BYTES) for term in top])
         want[base + "frequency"] = Want([terms.frequency[term] for term in top], "u8")
         want[base + "documents"] = Want([terms.documents[term] for term in top], "u8")
         want[base + "totals"] = Want([len(terms.frequency), sum(terms.frequency.values())], "u8")

@@ -52,6 +52,8 @@ static const char *const temporary[] = {
     "stop.tmp",
     "attempt-000007.claim-x",
     "attempt-000007.claim-node-12.tmp",
+    "stage-terms.tmp",
+    "part-000001-000001-terms.tmp",
 };
 
 static const char *const other[] = {
@@ -98,6 +100,25 @@ static const char *const other[] = {
     "spill-000000-000001",
     "journal-000001-00000a",
     "journal-0000010-000001",
+    "stage-",
+    "stage-a1",
+    "stage-A",
+    "stage-a-b",
+    "stage-abcdefghijklmnopqrstuvwxyzabcdef",
+    "stage",
+    "part-000001-000001",
+    "part-000001-000001-",
+    "part-000001-000001-terms2",
+    "part-000000-000001-terms",
+    "part-1-1-terms",
+    "part-of-a-book",
+    "shuffle-000001-000001",
+    "shuffle-000001-000001-terms",
+    "shuffle-000001-000001-terms-",
+    "shuffle-000001-000001-terms-01",
+    "shuffle-000001-000001-terms-1x",
+    "shuffle-000001-000001-terms-12345678901234567890",
+    "shuffle-000001-000001--1",
 };
 
 static void test_other_names(void **state)
@@ -136,6 +157,50 @@ static void test_no_two_names_are_one_file(void **state)
             assert_string_equal((const char *)path.data + 2, name);
         }
     }
+    dh_buffer_free(&path);
+}
+
+typedef struct named_file {
+    const char *path;
+    dh_checkpoint_name name;
+} named_file;
+
+static const named_file named_files[] = {
+    {"f/shuffle-000001-000002-terms-0", {DH_CHECKPOINT_SHUFFLE, 1, 2, "terms", 0}},
+    {"f/shuffle-4294967295-000000-a-1234567890123456789",
+     {DH_CHECKPOINT_SHUFFLE, UINT32_MAX, 0, "a", UINT64_C(1234567890123456789)}},
+    {"f/part-000012-1234567-edges", {DH_CHECKPOINT_PART, 12, 1234567, "edges", 0}},
+    {"f/stage-duplicates", {DH_CHECKPOINT_STAGE, 0, 0, "duplicates", 0}},
+    {"f/stage-abcdefghijklmnopqrstuvwxyzabcde",
+     {DH_CHECKPOINT_STAGE, 0, 0, "abcdefghijklmnopqrstuvwxyzabcde", 0}},
+};
+
+static void test_files_with_a_word(void **state)
+{
+    (void)state;
+    dh_buffer path = {0};
+    for (size_t i = 0; i < COUNT(named_files); i++) {
+        const dh_checkpoint_name *name = &named_files[i].name;
+        uint32_t epoch = 99;
+        uint32_t rank = 99;
+        assert_ok(dh_checkpoint_named_path("f", name, &path));
+        assert_string_equal((const char *)path.data, named_files[i].path);
+        assert_int_equal(path.size, strlen(named_files[i].path) + 1);
+        assert_int_equal(dh_checkpoint_classify(named_files[i].path + 2, &epoch, &rank), name->file);
+        assert_int_equal(epoch, name->epoch);
+        assert_int_equal(rank, name->rank);
+    }
+    static const char *const wrong[] = {
+        "", "a b", "A", "a-b", "a1", "../x", "abcdefghijklmnopqrstuvwxyzabcdef"};
+    support_capture_begin();
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        const dh_checkpoint_name name = {.file = DH_CHECKPOINT_PART, .epoch = 1, .name = wrong[i]};
+        assert_int_equal(dh_checkpoint_named_path("f", &name, &path), DH_INTERNAL);
+    }
+    const dh_checkpoint_name spill = {.file = DH_CHECKPOINT_SPILL, .epoch = 1, .name = "x"};
+    assert_int_equal(dh_checkpoint_named_path("f", &spill, &path), DH_INTERNAL);
+    assert_int_equal(dh_checkpoint_path("f", DH_CHECKPOINT_STAGE, 1, 1, &path), DH_INTERNAL);
+    assert_says(support_capture_end(), "cannot be a part of a file's name");
     dh_buffer_free(&path);
 }
 
@@ -194,6 +259,10 @@ static const char *const ours[] = {
     "stop",
     "manifest.tmp",
     "attempt-000002.claim-node-7",
+    "stage-terms",
+    "stage-terms.tmp",
+    "part-000001-000000-terms",
+    "shuffle-000001-000000-terms-7",
 };
 
 /* A folder with our files and all names of others that a file can have. Valid until the next call. */
@@ -269,7 +338,16 @@ static void test_removal_goes_in_order(void **state)
         const char *gone[4];
         const char *left[4];
     } cases[] = {
-        {"journal-000009-000000", {NULL}, {"spill-000001-000000", "manifest", "result", "attempt-000001"}},
+        {"stage-stuck", {NULL}, {"part-000001-000000-terms", "journal-000001-000000", "spill-000001-000000"}},
+        {"part-000009-000000-terms",
+         {"stage-terms"},
+         {"journal-000001-000000", "manifest", "attempt-000001"}},
+        {"shuffle-000009-000000-terms-1",
+         {"stage-terms", "part-000001-000000-terms"},
+         {"journal-000001-000000", "manifest"}},
+        {"journal-000009-000000",
+         {"stage-terms"},
+         {"spill-000001-000000", "manifest", "result", "attempt-000001"}},
         {"spill-000009-000000", {"journal-000001-000000"}, {"manifest", "result", "attempt-000001"}},
         {"stop", {"journal-000001-000000", "spill-000001-000000"}, {"manifest", "result", "attempt-000001"}},
         {"manifest", {"journal-000001-000000", "spill-000001-000000"}, {"result", "attempt-000001"}},
@@ -307,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_names_of_ours),
         cmocka_unit_test(test_other_names),
         cmocka_unit_test(test_no_two_names_are_one_file),
+        cmocka_unit_test(test_files_with_a_word),
         cmocka_unit_test(test_a_name_of_its_own_is_needed),
         cmocka_unit_test(test_opening),
         cmocka_unit_test(test_clearing_keeps_the_attempt_and_what_is_not_ours),
