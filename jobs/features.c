@@ -241,6 +241,11 @@ static dh_status features_self_test(void *state, dh_backend *backend)
 const dh_job dh_job_features = {
     .name = "features",
     .summary = "hashed n-grams with tf-idf weights, as scikit-learn's HashingVectorizer and TfidfTransformer",
+    .adds = "    X                    float32     compressed rows: signed counts of hashed n-grams, "
+            "weighted, normalised\n"
+            "    var/document_frequency uint64    documents that have the column\n"
+            "    var/idf              float64     weight of the column\n"
+            "    var/terms            text    64  its commonest n-grams\n",
     .uses_spelling = true,
     .uses_terms = true,
     .create = features_create,

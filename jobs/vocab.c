@@ -38,6 +38,11 @@ static dh_backend_status vocab_vectorise(const void *state, dh_lane *lane, void 
 const dh_job dh_job_vocab = {
     .name = "vocab",
     .summary = "exact frequencies of tokens or n-grams",
+    .adds = "    uns/dhatu/vocab/term       text    the commonest terms\n"
+            "    uns/dhatu/vocab/frequency  uint64  how often each of them occurs\n"
+            "    uns/dhatu/vocab/documents  uint64  in how many documents\n"
+            "    uns/dhatu/vocab/totals     uint64  different terms, occurrences of all\n"
+            "    OUTPUT.vocab.tsv           all terms, with --vocab-tsv\n",
     .uses_spelling = true,
     .uses_terms = true,
     .create = vocab_create,

@@ -738,6 +738,9 @@ DH_FN void dh_device_lower(DH_GLOBAL dh_u32 *signature, dh_u32 count, int is_who
  * long a document is. */
 DH_KERNEL(dh_kernel_minhash_minima)
 {
+    if (a.permutations == 0) { /* a driver tries its kernels with no arguments: nothing to divide by */
+        return;
+    }
     const dh_u32 parts = (a.permutations + DH_DEVICE_PERMUTATIONS - 1U) / DH_DEVICE_PERMUTATIONS;
     const dh_u64 stretch = DH_ITEM / parts;
     const dh_u32 permutation = (dh_u32)(DH_ITEM - stretch * parts) * DH_DEVICE_PERMUTATIONS;

@@ -14,8 +14,9 @@ features  dhatu's features against scikit-learn's HashingVectorizer (2^18 column
 neardup   dhatu's neardup against datasketch's MinHash (112 permutations, word 5-grams) and MinHashLSH (14 x 8), one process
 jobs      all five jobs of dhatu in one pass, from .gz
 
-What is missing is left out, with a message. Seconds: of dhatu the run as it reports it, and in the table's last column the
-whole command; of MapReduce-MPI from behind MPI_Init to the last count; of the Python modules from texts in memory on.
+What is missing is left out, with a message. Seconds: of dhatu the run as it reports it; of MapReduce-MPI from behind
+MPI_Init to the last count; of the Python modules from texts in memory on. "cpu" are the seconds of all processors (of the
+whole command, but of the Python modules those of the work): on a busy machine they say more. "command" is the whole command.
 """
 import argparse
 import gzip
@@ -53,14 +54,24 @@ def texts_of(folder):
                 yield json.loads(line)["text"]
 
 
+class Clock:
+    """Seconds on the wall and of the processor."""
+
+    def __init__(self):
+        self.began = time.monotonic(), time.process_time()
+
+    def since(self):
+        return time.monotonic() - self.began[0], time.process_time() - self.began[1]
+
+
 def child_features(folder):
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
     texts = list(texts_of(folder))
-    began = time.monotonic()
+    clock = Clock()
     counts = HashingVectorizer(n_features=COLUMNS, norm=None).transform(texts)
-    hashed = time.monotonic()
+    hashed = clock.since()
     TfidfTransformer().fit_transform(counts)
-    return {"hash": hashed - began, "all": time.monotonic() - began, "values": int(counts.nnz)}
+    return {"hash": hashed, "all": clock.since()}
 
 
 def child_neardup(folder):
@@ -69,7 +80,7 @@ def child_neardup(folder):
     texts = list(texts_of(folder))
     words = re.compile(r"\w+")
     first = MinHash(num_perm=PERMUTATIONS)
-    began = time.monotonic()
+    clock = Clock()
     signatures = []
     for text in texts:
         tokens = words.findall(text.lower())
@@ -77,14 +88,13 @@ def child_neardup(folder):
         signature = first.copy()  # has the permutations already
         signature.update_batch(shingles)
         signatures.append(signature if shingles else None)
-    signed = time.monotonic()
+    signed = clock.since()
     index = MinHashLSH(num_perm=PERMUTATIONS, params=(BANDS, BAND_ROWS))
-    candidates = 0
     for row, signature in enumerate(signatures):
         if signature is not None:
-            candidates += len(index.query(signature))
+            index.query(signature)
             index.insert(row, signature)
-    return {"hash": signed - began, "all": time.monotonic() - began, "candidates": candidates}
+    return {"hash": signed, "all": clock.since()}
 
 
 def child(part, folder):
@@ -148,7 +158,8 @@ def mpi(ranks):
 
 
 def measured(command, **options):
-    """(output, seconds, bytes of the largest process). A shell in between, so that no process has this one's peak."""
+    """(output, seconds, seconds of all processors, bytes of the largest process). A shell in between, so that no process
+    has this one's peak."""
     began = time.monotonic()
     process = subprocess.Popen(["/bin/sh", "-c", '"$@"; exit $?', "sh", *map(str, command)], stdout=subprocess.PIPE, **options)
     output = process.stdout.read()
@@ -157,29 +168,29 @@ def measured(command, **options):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}: exit code {process.returncode}")
-    return output, time.monotonic() - began, usage.ru_maxrss << 10
+    return output, time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10
 
 
 class Case:
-    """run: -> [(suffix of the name, seconds, of the command, bytes of memory a process)]"""
+    """run: -> [(suffix of the name, seconds, of all processors, of the whole command, bytes of memory of a process)]"""
 
     def __init__(self, part, name, ranks, run):
         self.part, self.name, self.ranks, self.run = part, name, ranks, run
         self.measured = {}
 
     def turn(self, counts):
-        for suffix, seconds, wall, memory in self.run():
+        for suffix, *figures in self.run():
             if counts:
-                self.measured.setdefault(suffix, []).append((seconds, wall, memory))
+                self.measured.setdefault(suffix, []).append(figures)
 
     def rows(self, size):
         for suffix, turns in self.measured.items():
-            seconds = statistics.median(turn[0] for turn in turns)
+            seconds, processors, command = (statistics.median(turn[i] for turn in turns) for i in range(3))
             yield {"part": self.part, "case": self.name + suffix, "ranks": self.ranks, "seconds": seconds,
                    "megabytes_a_second": size / MEGABYTE / seconds,
                    "megabytes_a_second_a_rank": size / MEGABYTE / seconds / self.ranks,
-                   "command_seconds": statistics.median(turn[1] for turn in turns),
-                   "memory_bytes": max(turn[2] for turn in turns),
+                   "processor_seconds": processors, "command_seconds": command,
+                   "memory_bytes": max(turn[3] for turn in turns),
                    "all_seconds": [turn[0] for turn in turns]}
 
 
@@ -188,9 +199,9 @@ def dhatu_case(bench, part, name, ranks, jobs, source, options=()):
 
     def run():
         command = [bench.program, "run", "-q", "-f", "-j", jobs, "-o", output, *options, source]
-        _, wall, _ = measured((mpi(ranks) if ranks > 1 else []) + command)
+        _, wall, processors, _ = measured((mpi(ranks) if ranks > 1 else []) + command)
         report = json.loads(pathlib.Path(f"{output}.run.json").read_text(encoding="utf-8"))
-        yield "", report["seconds"], wall, max(figures["memory_bytes"] for figures in report["rank_figures"])
+        yield "", report["seconds"], processors, wall, max(figures["memory_bytes"] for figures in report["rank_figures"])
 
     return Case(part, f"dhatu {name}", ranks, run)
 
@@ -200,11 +211,11 @@ def mrmpi_case(bench, program, ranks, combine, pages):
                             *sorted(bench.corpus.text.iterdir())]
 
     def run():
-        output, wall, memory = measured(command)
+        output, wall, processors, memory = measured(command)
         found = json.loads(output)
         if found["words"] != bench.corpus.words:
             sys.exit(f"MapReduce-MPI counts {found['words']} words, there are {bench.corpus.words}")
-        yield "", found["seconds"], wall, memory
+        yield "", found["seconds"], processors, wall, memory
 
     name = f"MapReduce-MPI{', adding up first' if combine else ''}, pages of {pages} MiB"
     return Case("words", name, ranks, run)
@@ -212,8 +223,8 @@ def mrmpi_case(bench, program, ranks, combine, pages):
 
 def mimir_case(bench, program, ranks):
     def run():
-        _, wall, memory = measured(mpi(ranks) + [program, bench.corpus.text], cwd=bench.work)
-        yield "", wall, wall, memory  # it has no line of its own for the time in between
+        _, wall, processors, memory = measured(mpi(ranks) + [program, bench.corpus.text], cwd=bench.work)
+        yield "", wall, processors, wall, memory  # it has no line of its own for the time in between
 
     return Case("words", "Mimir (whole command)", ranks, run)
 
@@ -225,10 +236,10 @@ def python_case(bench, part, module, names):
         return []
 
     def run():
-        output, wall, _ = measured([python, __file__, "--child", part, bench.corpus.plain])
+        output, wall, _, _ = measured([python, __file__, "--child", part, bench.corpus.plain])
         found = json.loads(output)
         for key, suffix in names.items():
-            yield suffix, found[key], wall, found["memory"]
+            yield suffix, *found[key], wall, found["memory"]
 
     return [Case(part, module, 1, run)]
 
@@ -329,10 +340,11 @@ def comparisons(rows):
 
 
 def show(rows):
-    print(f"\n{'':9s}{'':48s}{'ranks':>6s}{'seconds':>9s}{'MB/s':>8s}{'a rank':>8s}{'MiB':>7s}{'command':>9s}")
+    print(f"\n{'':9s}{'':48s}{'ranks':>6s}{'seconds':>9s}{'MB/s':>8s}{'a rank':>8s}{'MiB':>7s}{'cpu':>8s}{'command':>9s}")
     for row in rows:
         print(f"{row['part']:9s}{row['case']:48s}{row['ranks']:6d}{row['seconds']:9.2f}{row['megabytes_a_second']:8.1f}"
-              f"{row['megabytes_a_second_a_rank']:8.1f}{row['memory_bytes'] / MEBIBYTE:7.0f}{row['command_seconds']:9.2f}")
+              f"{row['megabytes_a_second_a_rank']:8.1f}{row['memory_bytes'] / MEBIBYTE:7.0f}"
+              f"{row['processor_seconds']:8.2f}{row['command_seconds']:9.2f}")
     print()
     for line in comparisons(rows):
         print(line)

@@ -52,7 +52,7 @@ static dh_status take_settings(dh_explain_pair *pair)
 typedef struct pair_columns {
     dh_result_columns all;
     size_t source, record, offset, tokens, sha256;
-    size_t exact, cluster, size, keep, shingles, minhash;
+    size_t exact, cluster, size, keep, against, shingles, minhash;
 } pair_columns;
 
 static dh_status add_if_there(pair_columns *columns, const char *path, size_t *index)
@@ -73,6 +73,7 @@ static dh_status add_columns(pair_columns *columns)
     DH_TRY(add_if_there(columns, "obs/dup_cluster", &columns->cluster));
     DH_TRY(add_if_there(columns, "obs/dup_size", &columns->size));
     DH_TRY(add_if_there(columns, "obs/dup_keep", &columns->keep));
+    DH_TRY(add_if_there(columns, "obs/dup_against", &columns->against));
     DH_TRY(add_if_there(columns, "obs/shingles", &columns->shingles));
     return add_if_there(columns, "obsm/minhash", &columns->minhash);
 }
@@ -129,6 +130,12 @@ static dh_status take_document(dh_explain_pair *pair, pair_columns *columns, int
         document->cluster_size = value_of(columns, columns->size, row);
         document->is_kept = value_of(columns, columns->keep, row) != 0;
     }
+    if (columns->against != SIZE_MAX) {
+        const char *against = dh_result_columns_text(&columns->all, columns->against, row, &size);
+        DH_TRY(dh_buffer_append(&document->against, against, size));
+    }
+    DH_TRY(dh_buffer_append(&document->against, "", 1));
+    document->against.size--;
     if (columns->shingles != SIZE_MAX) {
         document->shingles = value_of(columns, columns->shingles, row);
     }
@@ -185,6 +192,7 @@ static void free_pair(dh_explain_pair *pair)
         free(pair->signature[d]);
         dh_buffer_free(&pair->document[d].id);
         dh_buffer_free(&pair->document[d].source);
+        dh_buffer_free(&pair->document[d].against);
     }
     dh_explain_texts_free(&pair->texts);
     dh_options_free(&pair->run_options);

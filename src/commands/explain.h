@@ -20,6 +20,7 @@ typedef struct dh_explain_settings {
 typedef struct dh_explain_document {
     uint64_t row, record, tokens;
     dh_buffer id, source; /* with a NUL behind size */
+    dh_buffer against; /* the same: id of the document of an earlier result that it duplicates; empty: none */
     char sha256[64];
     uint64_t offset;
     int64_t exact, cluster; /* -1: none */

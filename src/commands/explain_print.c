@@ -194,8 +194,12 @@ static dh_status print_document(const dh_explain_pair *pair, int which, dh_buffe
         DH_TRY(dh_buffer_printf(out, "        one of several equal documents; the first is row %" PRId64 "\n",
                                 document->exact));
     }
+    if (document->against.size > 0) {
+        DH_TRY(dh_buffer_printf(out, "        a duplicate of %s of an earlier result\n",
+                                (const char *)document->against.data));
+    }
     if (document->cluster < 0) {
-        return dh_buffer_printf(out, "        in no cluster: kept\n");
+        return dh_buffer_printf(out, "        in no cluster: %s\n", document->is_kept ? "kept" : "not kept");
     }
     return dh_buffer_printf(out, "        in the cluster of row %" PRId64 ", %" PRIu64 " documents: %s\n",
                             document->cluster, document->cluster_size,
@@ -293,6 +297,10 @@ static dh_status append_document(const dh_explain_pair *pair, int which, dh_buff
                                 ",\"dup_keep\":%s",
                                 document->exact, document->cluster, document->cluster_size,
                                 document->is_kept ? "true" : "false"));
+    }
+    if (document->against.size > 0) {
+        DH_TRY(dh_buffer_printf(out, ","));
+        DH_TRY(append_text("dup_against", &document->against, out));
     }
     return dh_buffer_printf(out, "}");
 }

@@ -212,40 +212,45 @@ static dh_status compare_sets(text_reader *self)
 
 /* ---- signatures --------------------------------------------------------------------------------------- */
 
+static dh_status run_kernel(const dh_batch *batch, const dh_minhash_options *options,
+                            const dh_minhash_out *out)
+{
+    const dh_backend_kind *kind = &dh_backend_cpu;
+    const dh_backend_options one_lane = {.lanes = 1};
+    dh_backend *backend = NULL;
+    char why[DH_BACKEND_TEXT];
+    if (kind->open(&one_lane, &backend, why) != DH_BACKEND_OK) {
+        return dh_error(DH_FAILED, "the CPU backend cannot be opened: %s", why);
+    }
+    dh_lane *lane = &backend->lane[0];
+    const bool done = kind->begin(lane, batch) == DH_BACKEND_OK &&
+                      kind->minhash(lane, options, out) == DH_BACKEND_OK &&
+                      dh_lane_wait(lane) == DH_BACKEND_OK;
+    kind->close(backend);
+    return done ? DH_OK : dh_error(DH_FAILED, "the signatures cannot be computed");
+}
+
 /* Of both documents, as a run makes them. */
 static dh_status compute_signatures(const text_reader *self, const dh_minhash_options *options,
-                                    uint32_t *signature)
+                                    const dh_minhash_out *out)
 {
     const text_tokens *text = self->text;
     const uint64_t token_offset[DH_EXPLAINED + 1] = {0, text[0].tokens, text[0].tokens + text[1].tokens};
     const uint64_t nothing[DH_EXPLAINED + 1] = {0};
     const uint16_t lexicon[DH_EXPLAINED] = {DH_NO_LEXICON, DH_NO_LEXICON};
-    uint32_t shingles[DH_EXPLAINED];
     dh_buffer tokens = {0};
-    dh_backend *backend = NULL;
-    char why[DH_BACKEND_TEXT];
     dh_status status = dh_buffer_append(&tokens, text[0].hash.data, text[0].hash.size);
     if (status == DH_OK) {
         status = dh_buffer_append(&tokens, text[1].hash.data, text[1].hash.size);
     }
-    const dh_batch batch = {.document_count = DH_EXPLAINED,
-                            .text_offset = nothing,
-                            .token = (const uint64_t *)(const void *)tokens.data,
-                            .token_offset = token_offset,
-                            .prefix_hit_offset = nothing,
-                            .lexicon = lexicon};
-    const dh_backend_options one_lane = {.lanes = 1};
-    if (status == DH_OK && dh_backend_cpu.open(&one_lane, &backend, why) != DH_BACKEND_OK) {
-        status = dh_error(DH_FAILED, "the CPU backend cannot be opened: %s", why);
-    }
     if (status == DH_OK) {
-        dh_lane *lane = &backend->lane[0];
-        const dh_minhash_out out = {.signature = signature, .shingles = shingles};
-        const bool done = dh_backend_cpu.begin(lane, &batch) == DH_BACKEND_OK &&
-                          dh_backend_cpu.minhash(lane, options, &out) == DH_BACKEND_OK &&
-                          dh_lane_wait(lane) == DH_BACKEND_OK;
-        status = done ? DH_OK : dh_error(DH_FAILED, "the signatures cannot be computed");
-        dh_backend_cpu.close(backend);
+        const dh_batch batch = {.document_count = DH_EXPLAINED,
+                                .text_offset = nothing,
+                                .token = (const uint64_t *)(const void *)tokens.data,
+                                .token_offset = token_offset,
+                                .prefix_hit_offset = nothing,
+                                .lexicon = lexicon};
+        status = run_kernel(&batch, options, out);
     }
     dh_buffer_free(&tokens);
     return status;
@@ -288,7 +293,9 @@ static dh_status make_signatures(const text_reader *self)
                                         .counted = settings->min_shingles,
                                         .flip = flip,
                                         .factor = factor};
-    dh_status status = compute_signatures(self, &options, signature);
+    uint32_t shingles[DH_EXPLAINED];
+    const dh_minhash_out out = {.signature = signature, .shingles = shingles};
+    dh_status status = compute_signatures(self, &options, &out);
     if (status == DH_OK) {
         status = take_signatures(self, signature, places);
     }

@@ -38,23 +38,27 @@ static uint64_t first_column(uint64_t columns, uint64_t rank, uint64_t ranks)
 }
 
 /* What all of it takes but for the shuffle; the same on all ranks. */
-static uint64_t memory_of_columns(const dh_reduce *reduce, uint64_t columns)
+static uint64_t memory_of_columns(uint64_t columns, uint64_t ranks)
 {
-    const uint64_t ranks = (uint64_t)dh_comm_size(reduce->comm);
     return columns * COLUMN_BYTES + first_column(columns, 1, ranks) * OWN_COLUMN_BYTES;
+}
+
+uint64_t dh_features_memory(uint64_t columns, uint64_t ranks)
+{
+    return memory_of_columns(columns, ranks) + DH_SHUFFLE_MEMORY_MIN;
 }
 
 static dh_status check_memory(const dh_reduce *reduce, uint64_t columns)
 {
-    const uint64_t needed = memory_of_columns(reduce, columns) + DH_SHUFFLE_MEMORY_MIN;
+    const uint64_t needed = dh_features_memory(columns, (uint64_t)dh_comm_size(reduce->comm));
     if (needed <= reduce->memory) {
         return DH_OK;
     }
     return dh_comm_rank(reduce->comm) != 0
                ? DH_USAGE
                : dh_error(DH_USAGE,
-                          "--features %" PRIu64 " needs --memory %" PRIu64 "M at least, on %d ranks", columns,
-                          (needed >> MEBI_BITS) + 1, dh_comm_size(reduce->comm));
+                          "--features %" PRIu64 " needs at least --memory %" PRIu64 "M with this many ranks",
+                          columns, (needed >> MEBI_BITS) + 1);
 }
 
 /* ---- document frequencies ---------------------------------------------------------------------------- */
@@ -159,10 +163,10 @@ static dh_status count_documents(const dh_reduce *reduce, dh_features *features)
     if (status == DH_OK) {
         status = dh_comm_sum(reduce->comm, documents, features->columns);
     }
-    if (status == DH_OK && features->count > 0) {
+    if (status == DH_OK && own != NULL && documents != NULL) {
         memcpy(features->documents, documents + features->first, features->count * sizeof *documents);
     }
-    if (status == DH_OK) {
+    if (status == DH_OK && documents != NULL) {
         status = share_weights(reduce, documents, features);
     }
     free(documents);
@@ -270,11 +274,12 @@ static dh_status take_terms(const dh_reduce *reduce, dh_shuffle *shuffle, dh_fea
 static dh_status shuffle_terms(const dh_reduce *reduce, const dh_terms *terms, const uint64_t *split,
                                column_naming *naming, dh_features *features)
 {
+    const uint64_t ranks = (uint64_t)dh_comm_size(reduce->comm);
     const dh_shuffle_options options = {.name = "columns",
                                         .folder = reduce->folder,
                                         .epoch = reduce->epoch,
                                         .memory =
-                                            reduce->memory - memory_of_columns(reduce, features->columns),
+                                            reduce->memory - memory_of_columns(features->columns, ranks),
                                         .split = split,
                                         .poll = dh_watch_poll,
                                         .poll_context = reduce->watch};
@@ -298,7 +303,7 @@ static dh_status name_columns(const dh_reduce *reduce, const dh_terms *terms, dh
                              : status;
     features->terms = text;
     status = dh_comm_agree(reduce->comm, status);
-    if (status == DH_OK) {
+    if (status == DH_OK && split != NULL) {
         uint64_t *first = split;
         for (uint64_t r = 1; r < ranks; r++) {
             first[r - 1] = first_column(features->columns, r, ranks);

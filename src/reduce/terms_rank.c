@@ -162,7 +162,7 @@ static dh_status make_splits(term_ranking *ranking)
     if (status == DH_OK) {
         status = dh_comm_gather(comm, ranking->samples, sizeof(sample), all);
     }
-    if (status == DH_OK) {
+    if (status == DH_OK && key != NULL) {
         find_splits(ranking, all, ranks, key);
     }
     free(all);

@@ -62,7 +62,7 @@ static uint64_t words_of(uint64_t size)
 
 static dh_status set_slots(dh_term_table *table, unsigned bits)
 {
-    if (bits > table->allocated_bits) {
+    if (bits > table->allocated_bits || table->slot == NULL) {
         void *slot = NULL;
         DH_TRY(dh_allocate((size_t)1 << bits, sizeof(term_slot), "the table of terms", &slot));
         free(table->slot);

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_MAX = 1 << 20 }; /* a larger buffer makes reading no faster */
+enum {
+    READ_MAX = 1 << 20, /* a larger buffer makes reading no faster */
+    PENDING_MIN = 1 << 10
+};
 
 typedef struct input {
     dh_block_reader blocks; /* of a run */
@@ -198,8 +201,8 @@ static dh_status advance(dh_merge *merge)
 static dh_status copy_pending(dh_merge *merge, const dh_pair *pair, dh_pair *out)
 {
     const size_t size = (size_t)pair->name_size + pair->value_size;
-    if (size > merge->pending_capacity) {
-        const size_t capacity = size < DH_BLOCK_BYTES / 2 ? 2 * size : size;
+    if (merge->pending == NULL || size > merge->pending_capacity) {
+        const size_t capacity = size < PENDING_MIN ? PENDING_MIN : size;
         void *memory = NULL;
         dh_count_free(merge->count, merge->pending, merge->pending_capacity);
         merge->pending = NULL;
@@ -210,7 +213,7 @@ static dh_status copy_pending(dh_merge *merge, const dh_pair *pair, dh_pair *out
     }
     *out = *pair;
     out->name = merge->pending;
-    out->value = merge->pending != NULL ? merge->pending + pair->name_size : NULL;
+    out->value = merge->pending + pair->name_size;
     if (pair->name_size > 0) {
         memcpy(merge->pending, pair->name, pair->name_size);
     }

@@ -48,7 +48,7 @@ typedef enum dh_combine {
 } dh_combine;
 
 typedef struct dh_shuffle_options {
-    const char *name;   /* of files and messages: [a-z]+ */
+    const char *name;   /* of files and messages: [a-z]+; no two shuffles at a time have the same */
     const char *folder; /* of the checkpoint */
     uint32_t epoch;
     /* Bytes that this rank may take in all; at least DH_SHUFFLE_MEMORY_MIN. Pairs that are larger than a part

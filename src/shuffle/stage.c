@@ -25,7 +25,7 @@ static dh_status share_list(dh_comm *comm, dh_stage *stage)
     DH_TRY(dh_comm_broadcast(comm, stage, sizeof *stage));
     stage->part = part;
     dh_status status = DH_OK;
-    if (dh_comm_rank(comm) != 0) {
+    if (part == NULL) {
         void *memory = NULL;
         status = dh_allocate(stage->part_count, sizeof *part, "the parts of a stage", &memory);
         stage->part = memory;

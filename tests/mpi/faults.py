@@ -67,6 +67,14 @@ def goes_on(checks, case, label, ranks):
     return again
 
 
+def starts(bench):
+    return None, bench.halfway, bench.mapped
+
+
+def name_of(bench, start):
+    return {None: "from nothing", bench.halfway: "from a part", bench.mapped: "from the reduce phase"}[start]
+
+
 # ---- killed at a call -------------------------------------------------------------------------------------------
 
 
@@ -84,19 +92,20 @@ def count_calls(bench, start, more=""):
 
 
 def check_kills(checks, bench, sample):
-    """Killed in front of the Nth call, from nothing and from a part of the work; and at each place with a name."""
+    """Killed in front of the Nth call, from nothing, from a part of the work and from its reduce phase; and at each place
+    with a name."""
     cases = []
-    for start in (None, bench.halfway):
+    for start in starts(bench):
         counts = count_calls(bench, start)
         cases += [(start, f"call=any,error=KILL,at={n}") for n in range(1, sum(counts.values()) + 1)]
         for call in CALLS:  # the rare calls are the ones that matter
             if counts[call] < 60:
                 cases += [(start, f"call={call},error=KILL,at={n}") for n in range(1, counts[call] + 1)]
-    cases = sample.of(cases, 14)
-    places = ("planned", "recovered", "mapped", "written", "publish", "published")
-    cases += sample.of([(start, f"call=place,path={place},error=KILL") for place in places for start in (None, bench.halfway)], 6)
+    cases = sample.of([c for c in cases if c[0] != bench.mapped], 14) + sample.of([c for c in cases if c[0] == bench.mapped], 14)
+    places = ("planned", "recovered", "mapped", "reduced", "written", "publish", "published")
+    cases += sample.of([(start, f"call=place,path={place},error=KILL") for place in places for start in starts(bench)], 6)
     for start, fault in cases:
-        label = f"{fault}, {'from a part' if start else 'from nothing'}"
+        label = f"{fault}, {name_of(bench, start)}"
         case = bench.case(start)
         killed = case.run(fault=fault)
         if checks.ended(killed, 137, label):
@@ -198,7 +207,7 @@ def failed_as_asked(checks, case, label, outcome, persistent):
 
 def check_errors(checks, bench, sample):
     cases = []
-    for start in (None, bench.halfway):
+    for start in starts(bench):
         counts = count_calls(bench, start)
         for call in CALLS:
             for n in range(1, counts[call] + 1):
@@ -206,8 +215,8 @@ def check_errors(checks, bench, sample):
                 cases += [(start, 0, call, n, ",persist")] * (n < 30)
     few = [c for c in cases if c[2] not in ("read", "stat", "open", "write")]
     many = [c for c in cases if c[2] in ("read", "stat", "open", "write")]
-    chosen = sample.of(few, 25) + sample.of(many, 20)
-    spread = [(start, 3, call, n, persist, rank) for start in (None, bench.halfway) for call in CALLS
+    chosen = sample.of(few, 30) + sample.of(many, 25)
+    spread = [(start, 3, call, n, persist, rank) for start in starts(bench) for call in CALLS
               for n in (1, 2, 3, 5, 8, 12, 20) for persist in ("", ",persist") for rank in range(3)]
     chosen += sample.of(spread, 10)
     passed = {}
@@ -236,7 +245,7 @@ def check_errors(checks, bench, sample):
 
 
 def check_error(checks, bench, sample, start, ranks, fault, persistent, passed):
-    label = f"{fault}, {ranks} ranks, {'from a part' if start else 'from nothing'}"
+    label = f"{fault}, {ranks} ranks, {name_of(bench, start)}"
     case = bench.case(start)
     outcome = case.run(ranks, fault)
     if failed_as_asked(checks, case, label, outcome, persistent):
@@ -249,12 +258,12 @@ def check_error(checks, bench, sample, start, ranks, fault, persistent, passed):
         return
     done = DONE.search(outcome.err)
     said = int(done.group(1)) if done and done.group(1) else 0
+    before = {bench.halfway: bench.segments_halfway, bench.mapped: bench.segments}.get(start, 0)
     if start and (not done or not done.group(1)):  # it ended before it had the folder, or before it had looked
-        said = bench.segments_halfway
+        said = before
     begun = os.path.exists(f"{case.checkpoint}/manifest")
     if start:
-        checks.that(said >= bench.segments_halfway, f"{label}: {said} segments are said to be done, {bench.segments_halfway} "
-                    "were before", outcome)
+        checks.that(said >= before, f"{label}: {said} segments are said to be done, {before} were before", outcome)
     elif not said and not persistent and "remove" not in fault and "folder" not in fault:
         checks.that(not begun, f"{label}: kept a checkpoint with nothing in it", outcome)
     again = goes_on(checks, case, label, sample.ranks())

@@ -1,7 +1,7 @@
 """Job neardup: pairs, clusters and their representatives against a model of the definitions, for any number of
 ranks, little memory, and an earlier result.
 
-    neardup.py [clusters] [giant] [against] [components]
+    neardup.py [clusters] [giant] [against] [restart] [components]
 """
 
 import json
@@ -247,8 +247,8 @@ def clusters(checks, work):
         if result(checks, corpus, f"{work}/n{ranks}.h5", ranks, more=keep):
             checks.equal(support.sha256(f"{work}/n{ranks}.h5"), support.sha256(f"{work}/one.h5"), f"{ranks} ranks")
     for ranks in (0, 2):
-        if result(checks, corpus, f"{work}/small{ranks}.h5", ranks, more=[*keep, "--memory", "64M"]):
-            checks.equal(support.sha256(f"{work}/small{ranks}.h5"), support.sha256(f"{work}/one.h5"), "--memory 64M")
+        if result(checks, corpus, f"{work}/small{ranks}.h5", ranks, more=[*keep, "--memory", "16M"]):
+            checks.equal(support.sha256(f"{work}/small{ranks}.h5"), support.sha256(f"{work}/one.h5"), "--memory 16M")
     if result(checks, corpus, f"{work}/dropped.h5"):
         other = Found(f"{work}/dropped.h5")
         checks.equal((other.cluster, other.exact), (found.cluster, found.exact), "without --minhash")
@@ -277,7 +277,7 @@ def giant(checks, work):
     checks.that(largest > 500, f"the largest bucket has {largest} documents only: the test tests nothing")
     checks.that(found.counts["candidates"] <= 20 * LEADERS_MAX * len(found.ids), "more comparisons than are allowed")
     for ranks in (2, 3):
-        if result(checks, corpus, f"{work}/g{ranks}.h5", ranks, more=[*more, "--memory", "64M"]):
+        if result(checks, corpus, f"{work}/g{ranks}.h5", ranks, more=[*more, "--memory", "16M"]):
             checks.equal(support.sha256(f"{work}/g{ranks}.h5"), support.sha256(f"{work}/g1.h5"), f"giant, {ranks} ranks")
 
 
@@ -346,6 +346,48 @@ def refused(checks, work, corpus, old_path):
         is_refused(plain, [], "it has no obsm/minhash")
 
 
+# Where a rank fails: the n-th allocation of a thing, the n-th call on a file, a named place.
+MEMORY = ("buckets of near-duplicates", "a union-find", "the cut between ranks", "a piece of a column",
+          "tables of near-duplicates", "the largest clusters")
+FILES = (("open", "-edges"), ("write", "-edges"), ("sync", "-edges"), ("read", "-edges"), ("open", "-duplicates"),
+         ("write", "-duplicates"), ("read", "-duplicates"), ("read", "/spill-"))
+NO_MEMORY, NO_FILE, KILLED = 1, 74, 137
+
+
+def restart(checks, work):
+    """A rank fails or is killed while duplicates are found; the same command goes on."""
+    corpus = mixed_corpus(f"{work}/corpus")
+    output = f"{work}/out.h5"
+    good = result(checks, corpus, f"{work}/good.h5")
+    if good is None:
+        return
+
+    def goes_on(code, fault, ranks, then, says=None, says_why=""):
+        command = ["run", "-j", "neardup", "-o", output, "-f", corpus]
+        failed = run(command, ranks, limit=60, env={"DHATU_FAULT": fault})
+        checks.ended(failed, code, fault)
+        if code != KILLED:
+            checks.that(any(says_why in line for line in failed.errors()), f"{fault}: no message", failed)
+        outcome = run(command, then, limit=60)
+        if checks.ended(outcome, 0, f"behind {fault}"):
+            checks.equal(support.sha256(output), support.sha256(f"{work}/good.h5"), f"the result behind {fault}")
+            checks.that(says is None or says in outcome.err, f"behind {fault} nobody says \"{says}\"", outcome)
+        os.remove(output)
+
+    there = "compared pairs are there from an earlier attempt"
+    goes_on(KILLED, "call=place,path=stage-part,error=KILL,at=1", 3, 2)
+    goes_on(KILLED, "call=place,path=stage-part,error=KILL,at=2", 3, 2, there)
+    goes_on(KILLED, "call=place,path=stage-part,error=KILL,at=2,rank=1", 2, 7, there)
+    goes_on(KILLED, "call=place,path=reduced,error=KILL", 3, 2)
+    goes_on(KILLED, "call=remove,path=stage-edges,error=KILL", 2, 3)
+    goes_on(KILLED, "call=remove,path=-edges,error=KILL,at=2", 0, 2)
+    for what in MEMORY:
+        goes_on(NO_MEMORY, f"call=allocate,error=ENOMEM,path={what},rank=1", 3, 0, says_why=what)
+    for call, path in FILES:
+        error = "ENOSPC" if call == "write" else "EIO"
+        goes_on(NO_FILE, f"call={call},error={error},path={path},rank=1", 2, 0)
+
+
 def components(checks, work):
     """Graphs that no corpus would give, over ranks; the program is beside this one's in the build."""
     program = os.environ.get("DHATU_COMPONENTS", "")
@@ -366,7 +408,7 @@ def components(checks, work):
 
 
 def main():
-    parts = {"clusters": clusters, "giant": giant, "against": against, "components": components}
+    parts = {"clusters": clusters, "giant": giant, "against": against, "restart": restart, "components": components}
     chosen, _ = words_given(parts)
     checks = Checks()
     support.run_in_folders(parts, chosen, lambda check, work: check(checks, work))

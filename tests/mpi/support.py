@@ -20,6 +20,10 @@ import time
 
 SKIPPED = 77
 MEBIBYTE = 1 << 20
+# All jobs, with little memory, and the files of all phases.
+JOBS = ("-j", "profile,digest,features,vocab,neardup", "--ngrams", "1-2", "--features", "5000", "--minhash", "--vocab-tsv",
+        "--memory", "16M")
+SUFFIXES = ("", ".quarantine.jsonl", ".vocab.tsv")  # of what they make
 
 
 def skip(message):
@@ -414,7 +418,7 @@ def prints(output):
     """What must be the same whatever happened on the way; None where there is no result."""
     if not os.path.exists(output):
         return None
-    return sha256(output), sha256(output + ".quarantine.jsonl")
+    return tuple(sha256(output + suffix) for suffix in SUFFIXES if os.path.exists(output + suffix))
 
 
 def listing(folder):
@@ -447,7 +451,7 @@ class Case:
 
     def leftovers(self):
         """What a finished run must not leave."""
-        known = ["out.h5" + suffix for suffix in ("", ".quarantine.jsonl", ".run.json")]
+        known = ["out.h5" + suffix for suffix in (*SUFFIXES, ".run.json")]
         return [name for name in listing(self.path) if name not in known] + \
             (["out.h5.ckpt/"] if os.path.isdir(self.checkpoint) else [])
 
@@ -458,13 +462,15 @@ class Case:
 class Bench:
     """A small corpus, what an undisturbed run makes of it, and a folder for each case.
 
-    halfway: a checkpoint with some of the segments, to start cases from."""
+    halfway: a checkpoint with some of the segments, to start cases from; mapped: one with all, where the reduce
+    phase begins."""
 
-    options = ("-j", "profile,digest", "--segment-size", "64K", "--commit-interval", "1")
+    options = (*JOBS, "--segment-size", "64K", "--commit-interval", "1")
+    make_corpus = staticmethod(small_corpus)
 
     def __init__(self, checks, work):
         self.checks, self.work, self.count = checks, work, 0
-        self.corpus = small_corpus(f"{work}/corpus")
+        self.corpus = self.make_corpus(f"{work}/corpus")
         good = self.case()
         checks.ended(good.run(), 0, "an undisturbed run")
         checks.equal(good.leftovers(), [], "an undisturbed run leaves files")
@@ -472,6 +478,14 @@ class Bench:
         shutil.copy(good.output, f"{work}/good.h5")
         self.segments = sum(figures["segments"] for figures in run_report(good.output)["rank_figures"])
         self.halfway, self.segments_halfway = self._halfway()
+        self.mapped = self.killed_at("mapped").checkpoint
+
+    def killed_at(self, place, ranks=0, start=None):
+        """The case of a run that was killed there."""
+        case = self.case(start)
+        outcome = case.run(ranks, f"call=place,path={place},error=KILL")
+        self.checks.ended(outcome, 137, f"killed at {place}")
+        return case
 
     def case(self, start=None):
         """A new folder, in it a copy of the checkpoint `start`."""

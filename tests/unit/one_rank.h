@@ -38,6 +38,7 @@ dh_status dh_comm_broadcast(dh_comm *comm, void *data, size_t size)
     return DH_OK;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): as it is declared */
 dh_status dh_comm_max(dh_comm *comm, uint64_t *values, size_t count)
 {
     (void)comm;

@@ -10,7 +10,7 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
-enum { BYTES_MAX = 24, NUMBERS_MAX = 2 };
+enum { BYTES_MAX = 24, NUMBERS_MAX = 2, MANY = 150000 /* pairs: more than fit into the least memory */ };
 
 /* ---- a plain reference ------------------------------------------------------------------------------- */
 
@@ -212,9 +212,7 @@ static void test_runs_are_merged(void **state)
     uint64_t runs = 0;
     for (size_t s = 0; s < COUNT(shapes); s++) {
         for (int combine = DH_COMBINE_NONE; combine <= DH_COMBINE_SUM; combine++) {
-            runs += compare_to_plain(&shapes[s], support_turns(260000), DH_SHUFFLE_MEMORY_MIN,
-                                     (dh_combine)combine)
-                        .runs;
+            runs += compare_to_plain(&shapes[s], MANY, DH_SHUFFLE_MEMORY_MIN, (dh_combine)combine).runs;
         }
     }
     assert_true(runs > COUNT(shapes));
@@ -254,11 +252,13 @@ static void test_much_more_than_the_memory(void **state)
     assert_int_equal(sum, 0);
     const dh_shuffle_figures figures = dh_shuffle_statistics(shuffle);
     assert_true(figures.memory_peak <= DH_SHUFFLE_MEMORY_MIN);
-    assert_true(figures.bytes_spilled > count * 24);
+    assert_true(figures.bytes_spilled > count * 20);
     dh_shuffle_free(shuffle);
     struct rusage after;
     assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+#ifndef __SANITIZE_ADDRESS__                                   /* which keeps what is freed */
     assert_true(after.ru_maxrss - before.ru_maxrss < 8 << 10); /* KiB */
+#endif
     assert_int_equal(files_in(support_folder), 0);
 }
 
