@@ -193,6 +193,9 @@ static dh_status recover(run_state *run)
         .poll_context = run->watch,
     };
     DH_TRY(dh_recover(run->comm, &run->settings.schema, &options, &run->recovery));
+    const dh_status swept =
+        is_root(run) ? dh_stage_sweep(run->folder, run->checkpoint.run.byte, options.epoch) : DH_OK;
+    DH_TRY(dh_comm_agree(run->comm, swept));
     run->committed = run->recovery.segments;
     run->recover_seconds = dh_seconds() - start;
     return DH_OK;

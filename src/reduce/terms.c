@@ -27,8 +27,12 @@ typedef struct term_counts {
 
 static dh_stage_place stage_place(const dh_reduce *reduce)
 {
-    dh_stage_place place = {
-        .folder = reduce->folder, .name = "terms", .comm = reduce->comm, .epoch = reduce->epoch};
+    dh_stage_place place = {.folder = reduce->folder,
+                            .name = "terms",
+                            .comm = reduce->comm,
+                            .epoch = reduce->epoch,
+                            .may_write = dh_watch_may_write,
+                            .write_context = reduce->watch};
     memcpy(place.run, reduce->run, sizeof place.run);
     return place;
 }

@@ -51,9 +51,8 @@ typedef struct dh_shuffle_options {
     const char *name;   /* of files and messages: [a-z]+; no two shuffles at a time have the same */
     const char *folder; /* of the checkpoint */
     uint32_t epoch;
-    /* Bytes that this rank may take in all; at least DH_SHUFFLE_MEMORY_MIN. Pairs that are larger than a part
-     * of it in 16 times the number of ranks, or than 64 KiB, may make it exceed that, by three times the
-     * largest of them at most. */
+    /* Bytes that this rank may take in all; at least DH_SHUFFLE_MEMORY_MIN. Pairs that are larger than
+     * memory / (8 * ranks), or than 64 KiB, may make it exceed that, by three times the largest of them. */
     uint64_t memory;
     dh_combine combine;
     /* Ascending: keys from split[r - 1] on and below split[r] are of rank r; `ranks - 1` of them, the same on

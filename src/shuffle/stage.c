@@ -101,22 +101,36 @@ struct dh_stage_writer {
     dh_part_writer part;
 };
 
-dh_status dh_stage_create(const dh_stage_place *place, dh_stage_writer **out)
+static void free_writer(dh_stage_writer *writer)
+{
+    if (writer != NULL) {
+        dh_part_writer_free(&writer->part);
+    }
+    free(writer);
+}
+
+static dh_status create(const dh_stage_place *place, dh_stage_writer **out)
 {
     void *memory = NULL;
-    dh_status opened = dh_allocate(1, sizeof(dh_stage_writer), "a stage", &memory);
+    DH_TRY(dh_allocate(1, sizeof(dh_stage_writer), "a stage", &memory));
     dh_stage_writer *writer = memory;
-    if (opened == DH_OK) {
-        writer->place = *place;
-        opened = dh_part_writer_open(&writer->place, (uint32_t)dh_comm_rank(place->comm), &writer->part);
-    }
-    /* Those that have one would wait for the others in the commit. */
-    const dh_status status = dh_comm_agree(place->comm, opened);
+    writer->place = *place;
+    const dh_status status =
+        dh_part_writer_open(&writer->place, (uint32_t)dh_comm_rank(place->comm), &writer->part);
     if (status != DH_OK) {
-        if (opened == DH_OK) {
-            (void)dh_part_writer_drop(&writer->part);
-        }
         free(writer);
+        return status;
+    }
+    *out = writer;
+    return DH_OK;
+}
+
+dh_status dh_stage_create(const dh_stage_place *place, dh_stage_writer **out)
+{
+    dh_stage_writer *writer = NULL;
+    const dh_status status = dh_comm_agree(place->comm, create(place, &writer));
+    if (status != DH_OK) {
+        free_writer(writer);
         return status;
     }
     *out = writer;

@@ -46,8 +46,8 @@ void dh_stage_free(dh_stage *stage);
  * it. Errors: DH_IO (logged), DH_NO_MEMORY. */
 dh_status dh_stage_sweep(const char *folder, const uint8_t run[16], uint32_t epoch);
 
-/* Writing: every rank creates, adds its pairs in order, and commits. Create and commit are COLLECTIVE and end
- * alike on all ranks. */
+/* Writing: every rank creates, adds its pairs in order, and commits. Takes 576 KiB of memory. Create and
+ * commit are COLLECTIVE and end alike on all ranks. */
 typedef struct dh_stage_writer dh_stage_writer;
 dh_status dh_stage_create(const dh_stage_place *place, dh_stage_writer **out);
 dh_status dh_stage_add(dh_stage_writer *writer, const dh_pair *pair);

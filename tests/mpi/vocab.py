@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 import tokens as oracle  # noqa: E402
 
 WIDTH = 256  # bytes of a term among the commonest
+OFTEN = (4095, 4096, 4097, 8193, 8194, 65534, 65535, 65536, 65537)  # where the order by frequency changes its ways
 LONG = 1 << 14  # bytes of a term that is counted as it is
 
 
@@ -32,7 +33,7 @@ def texts(seed, documents):
 
 
 def write_corpus(root, documents):
-    found = list(texts(7, documents))
+    found = [*texts(7, documents), " ".join(f"often{count} " * count for count in OFTEN)]
     for part in range(5):
         lines = [json.dumps({"id": f"d{i}", "text": text}, ensure_ascii=i % 2 == 0)
                  for i, text in enumerate(found) if i % 5 == part]
@@ -103,6 +104,18 @@ def check_counts(checks, h5py, work):
             check_result(checks, h5py, output, wanted, top, label)
 
 
+def check_top(checks, h5py, work):
+    """Without the file only terms that can be among the commonest are brought together."""
+    documents = write_corpus(f"{work}/corpus", 200)
+    wanted = count(documents, lambda text: oracle.sklearn_tokens(text, None), 1, 1)
+    for top, ranks in ((1, 0), (2, 2), (5, 0), (7, 3), (8, 0), (9, 2), (40, 3), (1000, 0), (len(wanted) - 1, 2), (len(wanted), 3)):
+        output = f"{work}/out.h5"
+        run = support.run(["run", f"{work}/corpus", "-j", "vocab", "--tokens", "sklearn", "--top", top, "-f", "-q", "-o", output],
+                          ranks)
+        if checks.ended(run, 0, f"top {top}"):
+            check_result(checks, h5py, output, wanted, top, f"top {top}, {ranks} ranks")
+
+
 def check_no_documents(checks, h5py, work):
     support.write(f"{work}/corpus/a.jsonl", b'{"id":"a","text":""}\n{"id":"b","text":"?!"}\n')
     for ranks in (0, 2):
@@ -155,7 +168,7 @@ def check_small_memory(checks, h5py, work):
     checks.equal(len(set(made.values())), 1, "small memory: results that differ")
 
 
-PARTS = {"counts": check_counts, "nothing": check_no_documents, "long": check_long_terms, "memory": check_small_memory}
+PARTS = {"counts": check_counts, "top": check_top, "nothing": check_no_documents, "long": check_long_terms, "memory": check_small_memory}
 
 
 def main():

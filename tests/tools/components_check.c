@@ -160,6 +160,9 @@ static dh_status collect(dh_comm *comm, const test_graph *graph, dh_shuffle *sta
     while ((status = dh_shuffle_next(stars, &pair)) == DH_OK) {
         const uint64_t label[] = {dh_node_of_key(pair.key), dh_pair_number(pair.value)};
         status = dh_buffer_append(&mine, label, sizeof label);
+        if (status != DH_OK) {
+            break;
+        }
     }
     status = dh_comm_agree(comm, status == DH_END ? DH_OK : status);
     if (status == DH_OK) {

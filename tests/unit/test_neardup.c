@@ -1,5 +1,5 @@
 /* Near-duplicates: what needs no ranks. */
-#include "support.h"
+#include "lanes.h"
 
 #include "reduce/neardup.h"
 #include "reduce/neardup_match.h"
@@ -201,6 +201,89 @@ static void test_chance(void **state)
     assert_true(fabs(dh_neardup_chance(0.5, 1, 1) - 0.5) < 1e-15);
 }
 
+/* ---- the job ----------------------------------------------------------------------------------------- */
+
+/* What is wrong with the last document that a backend computes. */
+typedef enum fault {
+    FAULT_NONE = 0,
+    FAULT_SIGNATURE,
+    FAULT_SHINGLES,
+    FAULT_DIGEST,
+    FAULT_MINHASH_LOST,
+    FAULT_DIGEST_LOST,
+    FAULT_COUNT
+} fault;
+
+static fault current;
+
+static dh_backend_status broken_minhash(dh_lane *lane, const dh_minhash_options *options,
+                                        const dh_minhash_out *out)
+{
+    const dh_backend_status status = dh_backend_cpu.minhash(lane, options, out);
+    const uint32_t last = lane->batch->document_count - 1;
+    out->signature[(last + 1) * options->permutations - 1] ^= current == FAULT_SIGNATURE;
+    out->shingles[last] += current == FAULT_SHINGLES;
+    return current == FAULT_MINHASH_LOST ? DH_BACKEND_LOST : status;
+}
+
+static dh_backend_status broken_digest(dh_lane *lane, uint8_t *digest)
+{
+    enum { SIZE = 32 };
+    const dh_backend_status status = dh_backend_cpu.sha256_spelling(lane, digest);
+    digest[lane->batch->document_count * SIZE - 1] ^= current == FAULT_DIGEST;
+    return current == FAULT_DIGEST_LOST ? DH_BACKEND_LOST : status;
+}
+
+static const dh_job_options job_options = {.shingle_tokens = 5,
+                                           .bands = 14,
+                                           .band_rows = 8,
+                                           .min_shingles = 5,
+                                           .threshold = 0.75,
+                                           .minhash_seed = 1};
+
+static void test_self_test_sees_every_fault(void **state)
+{
+    (void)state;
+    dh_backend_kind kind = dh_backend_cpu;
+    kind.name = "broken";
+    kind.minhash = broken_minhash;
+    kind.sha256_spelling = broken_digest;
+    dh_backend *backend = open_cpu();
+    backend->kind = &kind;
+    void *job = NULL;
+    assert_ok(dh_job_neardup.create(&(dh_job_setup){.options = &job_options}, &job));
+    for (current = FAULT_NONE; current < FAULT_COUNT; current++) {
+        support_capture_begin();
+        const dh_status status = dh_job_neardup.self_test(job, backend);
+        const char *said = support_capture_end();
+        assert_int_equal(status, current == FAULT_NONE ? DH_OK : DH_INTERNAL);
+        if (status != DH_OK) {
+            assert_says(said, "broken");
+        }
+    }
+    dh_job_neardup.free(job);
+    dh_backend_cpu.close(backend);
+}
+
+static void test_columns(void **state)
+{
+    (void)state;
+    dh_job_options options = job_options;
+    for (int keep = 0; keep < 2; keep++) {
+        dh_column column[DH_JOB_COLUMNS_MAX];
+        void *job = NULL;
+        options.keep_minhash = keep != 0;
+        assert_ok(dh_job_neardup.create(&(dh_job_setup){.options = &options}, &job));
+        assert_int_equal(dh_job_neardup.columns(job, column), 3);
+        assert_int_equal(column[0].place, keep ? DH_OBSM : DH_KEPT);
+        assert_int_equal(column[1].place, DH_KEPT);
+        assert_int_equal(column[2].place, keep ? DH_OBS : DH_KEPT);
+        assert_int_equal(dh_column_row_size(&column[0]), 14 * 8 * 4);
+        assert_int_equal(dh_column_row_size(&column[1]), 32);
+        dh_job_neardup.free(job);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +294,8 @@ int main(void)
         cmocka_unit_test(test_union_is_bounded),
         cmocka_unit_test(test_union_drain_fails),
         cmocka_unit_test(test_chance),
+        cmocka_unit_test(test_self_test_sees_every_fault),
+        cmocka_unit_test(test_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
