@@ -223,15 +223,17 @@ static dh_status features_self_test(void *state, dh_backend *backend)
     memset(hash, UCHAR_MAX, sizeof hash);
     void *const column[] = {hash};
     if (dh_job_compute(&dh_job_features, state, backend, &batch, column) != DH_BACKEND_OK) {
-        return dh_error(DH_INTERNAL, "job features: the backend failed on its known answer");
+        return dh_error(DH_INTERNAL, "job features: backend %s failed on its known answer",
+                        backend->kind->name);
     }
     for (uint32_t t = 0; t < KNOWN_TOKENS; t++) {
         for (uint32_t i = 0; i < lengths; i++) {
             const uint32_t expected = known_hash[t][range.least - 1 + i];
             if (hash[t * lengths + i] != expected) {
-                return dh_error(DH_INTERNAL,
-                                "job features: n-gram %u of token %u has hash %08x, expected %08x",
-                                range.least + i, t, hash[t * lengths + i], expected);
+                return dh_error(
+                    DH_INTERNAL,
+                    "job features: on backend %s n-gram %u of token %u has hash %08x, expected %08x",
+                    backend->kind->name, range.least + i, t, hash[t * lengths + i], expected);
             }
         }
     }

@@ -17,7 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OTHER_MEMORY = 128 << 20 /* what a rank takes besides --memory, at the most */ };
+enum {
+    MEBI_BITS = 20,
+    OTHER_MEMORY = 128 << MEBI_BITS /* what a rank takes besides --memory, at the most */
+};
 
 typedef struct run_state {
     dh_comm *comm;
@@ -497,6 +500,23 @@ static dh_status note_against(run_state *run)
     return status;
 }
 
+/* Before the corpus is read, not behind it. */
+static dh_status check_features(const run_state *run)
+{
+    if (dh_settings_job(&run->settings, &dh_job_features) == NULL) {
+        return DH_OK;
+    }
+    const uint64_t columns = run->settings.job_options.features;
+    const uint64_t least = dh_features_memory(columns, (uint64_t)dh_comm_size(run->comm));
+    if (least <= run->settings.memory) {
+        return DH_OK;
+    }
+    return is_root(run) ? dh_error(DH_USAGE,
+                                   "--features %" PRIu64 " needs --memory %" PRIu64 "M at least, on %d ranks",
+                                   columns, (least >> MEBI_BITS) + 1, dh_comm_size(run->comm))
+                        : DH_USAGE;
+}
+
 static dh_status resolve_here(run_state *run)
 {
     DH_TRY(resolve(run));
@@ -504,6 +524,7 @@ static dh_status resolve_here(run_state *run)
         return is_root(run) ? dh_error(DH_USAGE, "--vocab-tsv needs job vocab, which --jobs does not name")
                             : DH_USAGE;
     }
+    DH_TRY(check_features(run));
     return is_root(run) ? note_against(run) : DH_OK;
 }
 

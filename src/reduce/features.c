@@ -159,7 +159,7 @@ static dh_status count_documents(const dh_reduce *reduce, dh_features *features)
     }
     uint64_t *documents = memory;
     status = status == DH_OK ? count_share(reduce, features->columns, documents) : status;
-    status = dh_comm_agree(reduce->comm, status);
+    status = dh_terms_agree(reduce, status);
     if (status == DH_OK) {
         status = dh_comm_sum(reduce->comm, documents, features->columns);
     }
@@ -287,7 +287,7 @@ static dh_status shuffle_terms(const dh_reduce *reduce, const dh_terms *terms, c
     DH_TRY(dh_comm_agree(reduce->comm, created));
     const dh_status sent = dh_terms_visit(reduce, terms, send_term, naming);
     DH_TRY(dh_shuffle_finish(naming->shuffle, sent));
-    return dh_comm_agree(reduce->comm, take_terms(reduce, naming->shuffle, features));
+    return dh_terms_agree(reduce, take_terms(reduce, naming->shuffle, features));
 }
 
 /* COLLECTIVE. */

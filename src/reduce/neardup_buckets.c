@@ -192,23 +192,40 @@ static dh_status keep(const dh_buckets *buckets, uint64_t earlier, uint64_t late
                                later & ~DH_MEMBER_NEW, earlier & ~DH_MEMBER_NEW);
 }
 
+/* Connects two members; false: they were connected before. group: a number for each member. */
+static bool connect(uint8_t *group, size_t count, size_t a, size_t b)
+{
+    const uint8_t from = group[a];
+    const uint8_t to = group[b];
+    for (size_t i = 0; i < count && from != to; i++) {
+        group[i] = group[i] == from ? to : group[i];
+    }
+    return from != to;
+}
+
 /* All pairs of a small bucket. A pair that shares several bands is counted in the first. It is compared in
- * each: the other bucket may be a large one, where not all are compared with all. */
+ * each: the other bucket may be a large one, where not all are compared with all. But it is told again only
+ * where nothing else in this bucket connects the two. */
 static dh_status compare_all(dh_buckets *buckets, uint64_t key, const uint64_t *member, size_t count)
 {
     dh_neardup_work *work = buckets->work;
     const dh_match *match = &work->match;
     const uint32_t *signature[DH_BUCKET_PAIRS_MAX] = {NULL};
+    uint8_t group[DH_BUCKET_PAIRS_MAX] = {0};
     for (size_t i = 0; i < count; i++) {
         signature[i] = signature_of(buckets, member[i]);
+        group[i] = (uint8_t)i;
     }
     const uint32_t band = dh_match_band_of_key(match, signature[0], key);
     for (size_t later = 1; later < count; later++) {
         for (size_t earlier = 0; earlier < later && is_new(member[later]); earlier++) {
             const uint32_t *a = signature[earlier];
             const uint32_t *b = signature[later];
-            work->candidates += is_new(member[earlier]) && !dh_match_share_before(match, a, b, band);
-            if (dh_match_is_near(match, a, b)) {
+            const bool both_new = is_new(member[earlier]);
+            const bool is_first = !both_new || !dh_match_share_before(match, a, b, band);
+            work->candidates += both_new && is_first;
+            if (dh_match_is_near(match, a, b) &&
+                ((both_new && connect(group, count, earlier, later)) || is_first)) {
                 DH_TRY(keep(buckets, member[earlier], member[later]));
             }
         }

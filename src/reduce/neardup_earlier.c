@@ -13,14 +13,22 @@
 #define SHA256 "obs/sha256"
 #define IDS "obs/_index"
 
-enum { ID_ROWS = 512 /* ids that are read at a time: later ones are often near */ };
+enum {
+    HELD_ROWS = 4096, /* that are read at a time: a deflated chunk of them is inflated as a whole */
+    ID_PLACES_MAX = 64,
+    ID_BYTES = 8 << 20 /* of ids that are held, where one block is not more */
+};
 
 struct dh_earlier {
     dh_h5 *h5;
     uint64_t rows;
     uint32_t id_width;
-    char *ids; /* of ID_ROWS rows */
-    uint64_t first_id, id_count;
+    char *ids; /* of blocks of HELD_ROWS rows: block b has place b % id_places */
+    uint64_t id_places;
+    uint64_t held_ids[ID_PLACES_MAX]; /* number of the block + 1; 0: none */
+    uint64_t places;
+    uint32_t *signatures; /* of HELD_ROWS rows */
+    uint64_t first_signature, signature_count;
 };
 
 static const char *const parameter_name[DH_PARAMETER_COUNT] = {
@@ -103,18 +111,27 @@ dh_status dh_earlier_open(const char *path, const uint64_t parameter[DH_PARAMETE
     void *memory = NULL;
     DH_TRY(dh_allocate(1, sizeof(dh_earlier), "an earlier result", &memory));
     dh_earlier *earlier = memory;
-    const uint64_t places = parameter[DH_PARAMETER_BANDS] * parameter[DH_PARAMETER_BAND_ROWS];
+    earlier->places = parameter[DH_PARAMETER_BANDS] * parameter[DH_PARAMETER_BAND_ROWS];
     dh_status status = dh_h5_open(path, false, &earlier->h5);
     if (status == DH_OK) {
         status = check_parameters(earlier, path, parameter);
     }
     if (status == DH_OK) {
-        status = check_columns(earlier, path, places);
+        status = check_columns(earlier, path, earlier->places);
     }
     if (status == DH_OK) {
         void *ids = NULL;
-        status = dh_allocate(ID_ROWS, earlier->id_width, "ids of an earlier result", &ids);
+        const uint64_t places = ID_BYTES / (HELD_ROWS * (uint64_t)earlier->id_width);
+        earlier->id_places = places < 1 ? 1 : (places < ID_PLACES_MAX ? places : ID_PLACES_MAX);
+        status =
+            dh_allocate(earlier->id_places * HELD_ROWS, earlier->id_width, "ids of an earlier result", &ids);
         earlier->ids = ids;
+    }
+    if (status == DH_OK) {
+        void *signatures = NULL;
+        status = dh_allocate(HELD_ROWS, earlier->places * sizeof *earlier->signatures,
+                             "signatures of an earlier result", &signatures);
+        earlier->signatures = signatures;
     }
     if (status != DH_OK) {
         dh_earlier_close(earlier);
@@ -129,6 +146,7 @@ void dh_earlier_close(dh_earlier *earlier)
     if (earlier != NULL) {
         (void)dh_h5_close(earlier->h5); /* nothing was written */
         free(earlier->ids);
+        free(earlier->signatures);
         free(earlier);
     }
 }
@@ -143,9 +161,38 @@ uint32_t dh_earlier_id_width(const dh_earlier *earlier)
     return earlier->id_width;
 }
 
+/* The block of signatures that the row is in. */
+static dh_status hold_signatures(dh_earlier *earlier, uint64_t row)
+{
+    const uint64_t first = row / HELD_ROWS * HELD_ROWS;
+    if (earlier->signature_count > 0 && earlier->first_signature == first) {
+        return DH_OK;
+    }
+    const uint64_t left = first < earlier->rows ? earlier->rows - first : 0;
+    const uint64_t count = left < HELD_ROWS ? left : HELD_ROWS;
+    earlier->signature_count = 0;
+    DH_TRY(dh_h5_array_read(earlier->h5, SIGNATURES, first, count, earlier->signatures));
+    earlier->first_signature = first;
+    earlier->signature_count = count;
+    return DH_OK;
+}
+
 dh_status dh_earlier_signatures(dh_earlier *earlier, uint64_t first, uint64_t count, uint32_t *out)
 {
-    return dh_h5_array_read(earlier->h5, SIGNATURES, first, count, out);
+    for (uint64_t done = 0; done < count;) {
+        DH_TRY(hold_signatures(earlier, first + done));
+        const uint64_t from = first + done - earlier->first_signature;
+        if (from >= earlier->signature_count) {
+            return dh_error(DH_INTERNAL, "row %" PRIu64 " of an earlier result of %" PRIu64, first + done,
+                            earlier->rows);
+        }
+        const uint64_t there = earlier->signature_count - from;
+        const uint64_t taken = there < count - done ? there : count - done;
+        memcpy(out + done * earlier->places, earlier->signatures + from * earlier->places,
+               taken * earlier->places * sizeof *out);
+        done += taken;
+    }
+    return DH_OK;
 }
 
 dh_status dh_earlier_shingles(dh_earlier *earlier, uint64_t first, uint64_t count, uint32_t *out)
@@ -160,18 +207,19 @@ dh_status dh_earlier_sha256(dh_earlier *earlier, uint64_t first, uint64_t count,
 
 dh_status dh_earlier_id(dh_earlier *earlier, uint64_t row, const char **id)
 {
-    if (row < earlier->first_id || row - earlier->first_id >= earlier->id_count) {
-        const uint64_t first = row / ID_ROWS * ID_ROWS;
-        const uint64_t left = first < earlier->rows ? earlier->rows - first : 0;
-        const uint64_t count = left < ID_ROWS ? left : ID_ROWS;
-        earlier->id_count = 0;
-        DH_TRY(dh_h5_array_read(earlier->h5, IDS, first, count, earlier->ids));
-        earlier->first_id = first;
-        earlier->id_count = count;
-    }
-    if (row - earlier->first_id >= earlier->id_count) {
+    if (row >= earlier->rows) {
         return dh_error(DH_INTERNAL, "row %" PRIu64 " of an earlier result of %" PRIu64, row, earlier->rows);
     }
-    *id = earlier->ids + (row - earlier->first_id) * earlier->id_width;
+    const uint64_t block = row / HELD_ROWS;
+    const uint64_t place = block % earlier->id_places;
+    char *ids = earlier->ids + place * HELD_ROWS * earlier->id_width;
+    if (earlier->held_ids[place] != block + 1) {
+        const uint64_t left = earlier->rows - block * HELD_ROWS;
+        earlier->held_ids[place] = 0;
+        DH_TRY(
+            dh_h5_array_read(earlier->h5, IDS, block * HELD_ROWS, left < HELD_ROWS ? left : HELD_ROWS, ids));
+        earlier->held_ids[place] = block + 1;
+    }
+    *id = ids + row % HELD_ROWS * earlier->id_width;
     return DH_OK;
 }

@@ -8,7 +8,7 @@
 #include "run/share.h"
 
 /* Stages. */
-#define DH_STAGE_EDGES "edges" /* what is equal or near: key a row, name an dh_edge_kind, value another row  \
+#define DH_STAGE_EDGES "edges" /* what is equal or near: key a row, name a dh_edge_kind, value another row  \
                                 */
 #define DH_STAGE_DUPLICATES "duplicates" /* dh_neardup.stage */
 

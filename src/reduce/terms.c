@@ -11,8 +11,12 @@
 #include <xxhash.h>
 
 enum {
-    POLL_TERMS = 4096,     /* between two looks at the watch */
-    SLACK_SHARE = 8,       /* of the memory, for what is not the shuffle's */
+    POLL_TERMS = 4096, /* between two looks at the watch */
+    SLACK_SHARE = 8,   /* of the memory, for what is not the shuffle's */
+    KEEPER_SHARE = 16, /* of the memory, for terms on their way to it */
+    KEPT_MAX = 1 << 19,
+    KEPT_NAME = 39, /* bytes of a term that is kept: 64 with the rest */
+    GROUP = 16,
     UTF8_CONTINUATION = 2, /* the upper two bits of a byte that begins no character */
     SHORTENED_MAX = DH_TERM_BYTES_MAX + 1 + 2 * sizeof(XXH128_canonical_t),
     FIGURE_TERMS = 0,
@@ -37,6 +41,14 @@ static dh_stage_place stage_place(const dh_reduce *reduce)
     return place;
 }
 
+dh_status dh_terms_agree(const dh_reduce *reduce, dh_status status)
+{
+    if (status != DH_OK && status != DH_AGAIN && status != DH_LOCKED) {
+        dh_watch_fail(reduce->watch);
+    }
+    return dh_comm_agree(reduce->comm, status);
+}
+
 /* ---- from the chunks to the stage -------------------------------------------------------------------- */
 
 /* What stands for a term that is too long: its beginning, a mark that no term has in it, and a hash. */
@@ -56,7 +68,80 @@ static void shorten(const uint8_t **term, uint32_t *size, uint8_t out[SHORTENED_
     *size = kept + 1 + 2 * (uint32_t)sizeof bytes.digest;
 }
 
-static dh_status add_chunk(const dh_reduce *reduce, dh_shuffle *shuffle, const dh_chunk_entry *entry,
+static dh_status send_term(dh_shuffle *shuffle, uint64_t key, const uint8_t *term, uint32_t size,
+                           const term_counts *counts)
+{
+    const dh_pair pair = {.key = key,
+                          .name = term,
+                          .name_size = size,
+                          .value = (const uint8_t *)counts,
+                          .value_size = sizeof *counts};
+    return dh_shuffle_add(shuffle, &pair);
+}
+
+/* Chunks have most of their terms in common: what is kept here on the way is added up without being sorted. A
+ * term has one place; it goes to the shuffle when another one needs that. */
+typedef struct kept_term {
+    uint64_t key;
+    term_counts counts;
+    uint8_t size; /* 0: nothing */
+    uint8_t name[KEPT_NAME];
+} kept_term;
+
+typedef struct term_keeper {
+    kept_term *place;
+    uint64_t mask;
+    dh_shuffle *shuffle;
+} term_keeper;
+
+/* A term of a chunk. */
+typedef struct chunk_term {
+    uint64_t key;
+    const uint8_t *bytes;
+    uint32_t size;
+    term_counts counts;
+} chunk_term;
+
+static dh_status keep_term(term_keeper *keeper, const chunk_term *term)
+{
+    if (term->size > KEPT_NAME) {
+        return send_term(keeper->shuffle, term->key, term->bytes, term->size, &term->counts);
+    }
+    kept_term *kept = keeper->place + (term->key & keeper->mask);
+    if (kept->key == term->key && kept->size == term->size &&
+        memcmp(kept->name, term->bytes, term->size) == 0) {
+        kept->counts.frequency += term->counts.frequency;
+        kept->counts.documents += term->counts.documents;
+        return DH_OK;
+    }
+    if (kept->size > 0) {
+        DH_TRY(send_term(keeper->shuffle, kept->key, kept->name, kept->size, &kept->counts));
+    }
+    kept->key = term->key;
+    kept->counts = term->counts;
+    kept->size = (uint8_t)term->size;
+    memcpy(kept->name, term->bytes, term->size);
+    return DH_OK;
+}
+
+static dh_status send_kept(const term_keeper *keeper)
+{
+    for (uint64_t i = 0; i <= keeper->mask; i++) {
+        const kept_term *kept = keeper->place + i;
+        if (kept->size > 0) {
+            DH_TRY(send_term(keeper->shuffle, kept->key, kept->name, kept->size, &kept->counts));
+        }
+    }
+    return DH_OK;
+}
+
+static dh_status damaged(const dh_chunk_entry *entry)
+{
+    return dh_error(DH_IO, "spill of attempt %u, rank %u: the terms of the chunk at byte %llu are damaged",
+                    entry->epoch, entry->rank, (unsigned long long)entry->offset);
+}
+
+static dh_status add_chunk(const dh_reduce *reduce, term_keeper *keeper, const dh_chunk_entry *entry,
                            dh_buffer *bytes)
 {
     bytes->size = 0;
@@ -65,28 +150,32 @@ static dh_status add_chunk(const dh_reduce *reduce, dh_shuffle *shuffle, const d
     const uint8_t *at = bytes->data;
     const uint8_t *end = bytes->data + bytes->size;
     while (at < end) {
-        const uint8_t *term = NULL;
-        uint32_t size = 0;
-        term_counts counts;
-        if (!dh_term_decode(&at, end, &term, &size, &counts.frequency, &counts.documents)) {
-            return dh_error(DH_IO,
-                            "spill of attempt %u, rank %u: the terms of the chunk at byte %llu are damaged",
-                            entry->epoch, entry->rank, (unsigned long long)entry->offset);
+        chunk_term group[GROUP]; /* their places are fetched from memory at the same time */
+        uint32_t count = 0;
+        while (count < GROUP && at < end) {
+            chunk_term *term = group + count++;
+            if (!dh_term_decode(&at, end, &term->bytes, &term->size, &term->counts.frequency,
+                                &term->counts.documents)) {
+                return damaged(entry);
+            }
+            if (term->size > DH_TERM_BYTES_MAX) {
+                shorten(&term->bytes, &term->size, shortened);
+                DH_TRY(send_term(keeper->shuffle, XXH3_64bits(term->bytes, term->size), term->bytes,
+                                 term->size, &term->counts));
+                count--;
+                continue;
+            }
+            term->key = XXH3_64bits(term->bytes, term->size);
+            __builtin_prefetch(keeper->place + (term->key & keeper->mask), 1);
         }
-        if (size > DH_TERM_BYTES_MAX) {
-            shorten(&term, &size, shortened);
+        for (uint32_t i = 0; i < count; i++) {
+            DH_TRY(keep_term(keeper, group + i));
         }
-        const dh_pair pair = {.key = XXH3_64bits(term, size),
-                              .name = term,
-                              .name_size = size,
-                              .value = (const uint8_t *)&counts,
-                              .value_size = sizeof counts};
-        DH_TRY(dh_shuffle_add(shuffle, &pair));
     }
     return dh_watch_poll(reduce->watch);
 }
 
-static dh_status add_share(const dh_reduce *reduce, dh_shuffle *shuffle)
+static dh_status add_chunks(const dh_reduce *reduce, term_keeper *keeper)
 {
     const uint64_t rank = (uint64_t)dh_comm_rank(reduce->comm);
     const uint64_t ranks = (uint64_t)dh_comm_size(reduce->comm);
@@ -96,9 +185,23 @@ static dh_status add_share(const dh_reduce *reduce, dh_shuffle *shuffle)
     dh_buffer bytes = {0};
     dh_status status = DH_OK;
     for (uint64_t c = first; status == DH_OK && c < first + count; c++) {
-        status = add_chunk(reduce, shuffle, reduce->table->entry + c, &bytes);
+        status = add_chunk(reduce, keeper, reduce->table->entry + c, &bytes);
     }
     dh_buffer_free(&bytes);
+    return status == DH_OK ? send_kept(keeper) : status;
+}
+
+static dh_status add_share(const dh_reduce *reduce, dh_shuffle *shuffle)
+{
+    uint64_t places = 1;
+    while (places < KEPT_MAX && 2 * places * sizeof(kept_term) <= reduce->memory / KEEPER_SHARE) {
+        places *= 2;
+    }
+    void *place = NULL;
+    DH_TRY(dh_allocate(places, sizeof(kept_term), "terms on their way", &place));
+    term_keeper keeper = {.place = place, .mask = places - 1, .shuffle = shuffle};
+    const dh_status status = add_chunks(reduce, &keeper);
+    free(place);
     return status;
 }
 
@@ -136,7 +239,7 @@ static dh_status write_stage(const dh_reduce *reduce, const dh_stage_place *plac
     dh_stage_writer *writer = NULL;
     uint64_t figure[FIGURES] = {0};
     DH_TRY(dh_stage_create(place, &writer));
-    const dh_status written = write_pairs(reduce, shuffle, writer, figure);
+    const dh_status written = dh_terms_agree(reduce, write_pairs(reduce, shuffle, writer, figure));
     const dh_status summed = dh_comm_sum(reduce->comm, figure, FIGURES);
     return dh_stage_commit(writer, written != DH_OK ? written : summed, figure, out);
 }

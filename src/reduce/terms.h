@@ -34,6 +34,10 @@ typedef struct dh_terms {
 dh_status dh_reduce_terms(const dh_reduce *reduce, dh_terms *out);
 void dh_terms_free(dh_terms *terms);
 
+/* dh_comm_agree behind work that ranks did each by itself: where this one failed, the others stop soon.
+ * COLLECTIVE. */
+dh_status dh_terms_agree(const dh_reduce *reduce, dh_status status);
+
 /* Calls visit for this rank's share of the terms, by key. Not collective. Errors: DH_IO, DH_NO_MEMORY
  * (logged), the watch's, what visit returns. */
 typedef dh_status dh_term_visitor(void *context, const uint8_t *term, uint32_t size, uint64_t frequency,

@@ -421,7 +421,7 @@ static dh_status bring_out(const term_ranking *ranking)
     line_file lines = {.file = -1};
     dh_status status = open_lines(ranking, before, &lines);
     status = status == DH_OK ? take_terms(ranking, first, &lines, &top) : status;
-    status = dh_comm_agree(comm, close_lines(&lines, status));
+    status = dh_terms_agree(ranking->reduce, close_lines(&lines, status));
     if (status == DH_OK) {
         status = dh_comm_collect(comm, top.data, top.size, take_top, &all);
     }
@@ -483,7 +483,7 @@ dh_status dh_terms_rank(const dh_reduce *reduce, dh_terms *terms)
     }
     dh_status status = dh_comm_agree(reduce->comm, make_room(&ranking));
     if (status == DH_OK) {
-        status = dh_comm_agree(reduce->comm, dh_terms_visit(reduce, terms, look_at, &ranking));
+        status = dh_terms_agree(reduce, dh_terms_visit(reduce, terms, look_at, &ranking));
     }
     status = status == DH_OK ? dh_comm_sum(reduce->comm, ranking.bucket, BUCKETS) : status;
     if (status == DH_OK) {

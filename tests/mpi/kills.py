@@ -28,20 +28,27 @@ ENDED_BADLY = (75, 137, 143)  # how a run may end that was hit
 # How a run is hit. The deck is shuffled and dealt to the last card before it is shuffled again.
 DECK = ("time rank", "time mpirun", "time all", "time at once", "time frozen", "time term", "sight rank", "sight all",
         "sight at once", "sight mpirun", "chance", "rule", "rule", "narrow", "narrow")
-SIGHTS = ("attempt", "manifest", "spill", "journal", "partial", "result", "output")
+SIGHTS = ("attempt", "manifest", "spill", "journal", "shuffle", "stage", "partial", "result", "output")
 NARROW = ("planning", "recovery", "commit", "reduce", "write", "publish")  # phases that time hardly hits
-PLACES = {"planned": "planning", "recovered": "recovery", "mapped": "reduce", "written": "write", "publish": "publish",
-          "published": "end"}
+PLACES = {"planned": "planning", "recovered": "recovery", "mapped": "reduce", "shuffle": "reduce", "stage": "reduce",
+          "reduced": "write", "written": "write", "publish": "publish", "published": "end"}
+# Little memory and many numbers a document: all steps of the reduce phase have much to do.
+JOBS = (*support.JOBS, "--ngrams", "1", "--bands", "50", "--band-rows", "4")
 # A rule of DHATU_FAULT, its count drawn up to this, and the phase; None: what is found in the folder tells it.
 RULES = (("call=sync,path=/spill-", 2, "commit"), ("call=open,path=/journal-", 1, None),
          ("call=write,path=/journal-", 2, "commit"), ("call=sync,path=/journal-", 2, "commit"),
          ("call=write,path=/spill-", 60, None), ("call=read,path=/journal-", 8, None),
          ("call=read,path=/spill-", 60, None), ("call=remove,path=/spill-", 2, None),
          ("call=remove,path=/journal-", 2, None), ("call=link", 1, None), ("call=rename,path=manifest", 1, "planning"),
-         ("call=reserve", 1, "write"), ("call=write,path=.partial-", 12, "write"),
+         ("call=place,path=shuffle", 14, "reduce"), ("call=place,path=stage", 9, "reduce"), ("call=write,path=/part-", 60, "reduce"),
+         ("call=write,path=/shuffle-", 60, "reduce"), ("call=rename,path=/stage-", 3, "reduce"),
+         ("call=remove,path=/part-", 3, "reduce"), ("call=write,path=.vocab.tsv", 2, "reduce"), ("call=reserve", 1, "write"), ("call=write,path=.partial-", 12, "write"),
          ("call=sync,path=.partial-", 3, "write"), ("call=rename", 6, None), ("call=folder", 4, None),
          ("call=remove,path=/attempt-", 2, None), ("call=remove,path=/manifest", 1, "end"),
          ("call=remove,path=/result", 1, "end"), ("call=open", 40, None))
+
+
+WORDS = str.maketrans("0123456789", "ghijklmnop")  # a token has letters only
 
 
 def long_lines(seed, count):
@@ -50,14 +57,25 @@ def long_lines(seed, count):
     return b"".join(support.record(rng, i, rng.randint(40, 160)) + b"\n" for i in range(count))
 
 
+def many_words(seed, count):
+    """Documents of words that hardly occur twice."""
+    rng = random.Random(seed)
+    lines = []
+    for i in range(count):
+        words = " ".join(f"{rng.getrandbits(40):010x}".translate(WORDS) for _ in range(100))
+        lines.append(b'{"id":"words-%d","text":"%s"}\n' % (i, words.encode()))
+    return b"".join(lines)
+
+
 def make_corpus(root):
-    """About 150 MB of text, most of it in two large .gz whose parts repeat; 10 MB of files."""
+    """About 60 MB of text, most of it in two large .gz whose parts repeat; 8 MB of files."""
     mixed = b"".join(determinism.mixed_lines(1, 1500))
     some = b"".join(determinism.mixed_lines(2, 300))
     long = long_lines(3, 300)
     support.write(f"{root}/big.jsonl", mixed + long_lines(4, 200))
-    support.write(f"{root}/large.jsonl.gz", gzip.compress(long * 25 + some, 1, mtime=0))
-    support.write(f"{root}/members.jsonl.gz", b"".join(gzip.compress(some + long, 1, mtime=0) for _ in range(25)))
+    support.write(f"{root}/large.jsonl.gz", gzip.compress(long * 8 + some, 1, mtime=0))
+    support.write(f"{root}/members.jsonl.gz", b"".join(gzip.compress(some + long, 1, mtime=0) for _ in range(8)))
+    support.write(f"{root}/words.jsonl", many_words(6, 3000))
     support.write(f"{root}/damaged.jsonl.gz", gzip.compress(some, 6, mtime=0)[:-2000])
     if shutil.which("zstd"):
         support.write(f"{root}/frames.jsonl.zst", determinism.zstd_frames(mixed))
@@ -114,7 +132,8 @@ class Place:
         return {"attempt": f"attempt-{number}" in names, "manifest": "manifest" in names,
                 "spill": any(n.startswith(f"spill-{number}") for n in names),
                 "journal": any(n.startswith(f"journal-{number}") for n in names),
-                "partial": any(".partial-" in n and n.endswith("-" + number) for n in names),
+                "shuffle": any(n.startswith(("part-" + number, "shuffle-" + number)) for n in names),
+                "stage": any(n.startswith("stage-") for n in names), "partial": any(n.startswith("out.h5.partial-") and n.endswith("-" + number) for n in names),
                 "result": "result" in names, "output": os.path.exists(self.output)}[sight]
 
     def holder(self, epoch):
@@ -139,8 +158,7 @@ class Campaign:
 
     def arguments(self, place, options):
         folder = ["-c", place.folder] if place.elsewhere else []
-        jobs = ["-j", "profile,digest", "--commit-interval", "1"]
-        return ["run", *jobs, *options, *folder, "-o", place.output, self.corpus]
+        return ["run", *JOBS, "--commit-interval", "1", *options, *folder, "-o", place.output, self.corpus]
 
     def measure(self):
         """Undisturbed runs: their bytes, their times, the number of segments."""
@@ -168,12 +186,12 @@ class Campaign:
 
     def check_bytes(self, place, deflate, label, outcome=None):
         got = []
-        for suffix in ("", ".quarantine.jsonl"):
+        for suffix in support.SUFFIXES:
             if not self.checks.that(os.path.exists(place.output + suffix), f"{label}: no out.h5{suffix}", outcome):
                 return
             got.append(support.sha256(place.output + suffix))
         wanted = self.wanted.setdefault(deflate, got)
-        for name, one, other in zip(("result", "quarantine"), got, wanted):
+        for name, one, other in zip(("result", "quarantine", "vocabulary"), got, wanted):
             self.checks.equal(one[:16], other[:16], f"{label}: the {name} differs from the undisturbed one", outcome)
 
     # ---- one hit
@@ -282,7 +300,7 @@ class Campaign:
             return "planning"
         if "result" in names:
             return "publish"
-        if any(".partial-" in n and n.endswith("-" + number) for n in names):
+        if any(n.startswith("out.h5.partial-") and n.endswith("-" + number) for n in names):
             return "write"
         began = any(n.startswith("spill-" + number) for n in names) or "checkpoint" in err
         if not began:
@@ -393,7 +411,7 @@ class Campaign:
     def check_end(self, place, options, label, outcome):
         """The same bytes, and nothing else is left."""
         self.check_bytes(place, options[3], label, outcome)
-        suffixes = ["", ".quarantine.jsonl", ".run.json"]
+        suffixes = [*support.SUFFIXES, ".run.json"]
         keep = "--keep-checkpoint" in options
         if keep and not place.elsewhere:
             suffixes.insert(1, ".ckpt")

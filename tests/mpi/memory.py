@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import sys
 import zlib
 
@@ -117,9 +118,12 @@ def write_lines(path, texts):
 def run_jobs(checks, label, work, ranks, memory=MEMORY):
     """The result, or None."""
     output = f"{work}/out-{ranks}-{memory}.h5"
-    command = ["run", "-q", "-f", "-j", CORPUS_JOBS, "--memory", memory, "-o", output, f"{work}/corpus.jsonl"]
-    if not checks.ended(support.run(command, ranks, limit=LIMIT), 0, label):
+    command = ["run", "-f", "-j", CORPUS_JOBS, "--memory", memory, "-o", output, f"{work}/corpus.jsonl"]
+    outcome = support.run(command, ranks, limit=LIMIT)
+    if not checks.ended(outcome, 0, label):
         return None
+    said = re.search(r"memory: at most (\d+) MiB a rank", outcome.out + outcome.err)
+    checks.equal(said and int(said[1]), (memory + BESIDE) >> 20, f"{label}: the bound that is said before the run")
     check_memory(checks, label, output, memory + BESIDE)
     return output
 
@@ -174,7 +178,8 @@ def check_corpus(checks, work):
     prints = [support.sha256(output) for output in outputs]
     checks.equal(prints, prints[:1] * len(prints), "corpus: the results differ by ranks or memory")
     size = os.path.getsize(f"{work}/corpus.jsonl")
-    print(f"corpus: {size / 1e6:.0f} MB, {CORPUS_DOCUMENTS * SIGNATURE >> 20} MiB of signatures, {words.count} words of their own")
+    print(f"corpus: {size / 1e6:.0f} MB, {CORPUS_DOCUMENTS * SIGNATURE >> 20} MiB of signatures, {words.count} words that one"
+          " document has")
     if h5py is not None:
         found = Outcome(outputs[0])
         checks.equal(found.totals[1], tokens, "corpus: occurrences")

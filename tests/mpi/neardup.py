@@ -148,13 +148,17 @@ class Model:
         return self.signature[row, band * self.rows:(band + 1) * self.rows]
 
     def compare_all(self, members, band):
+        group = {member: member for member in members}
         for i, later in enumerate(members):
             for earlier in members[:i]:
-                front = band * self.rows
                 same = self.signature[earlier] == self.signature[later]
-                self.candidates += not same[:front].reshape(band, self.rows).all(axis=1).any() if band else 1
+                first = not same[:band * self.rows].reshape(band, self.rows).all(axis=1).any() if band else True
+                self.candidates += first
                 if same.sum() >= self.least_equal:
-                    self.pairs.add((earlier, later))
+                    a, b = group[earlier], group[later]
+                    group = {member: b if of == a else of for member, of in group.items()}
+                    if first or a != b:
+                        self.pairs.add((earlier, later))
 
     def compare_with_leaders(self, members):
         leaders = np.empty((LEADERS_MAX, self.signature.shape[1]), self.signature.dtype)
@@ -262,7 +266,8 @@ def giant(checks, work):
     texts = []
     for _ in range(1500):
         own = words(rng, 40)
-        texts += [" ".join(template + own)] + [" ".join(template + changed(rng, own, 1))] * (rng.random() < 0.3)
+        texts += [" ".join(template + changed(rng, own, rng.randint(1, 4))) for _ in range(rng.choice((0, 0, 0, 1, 6)))]
+        texts.append(" ".join(template + own))
     texts += [" ".join(words(rng, 100)) for _ in range(len(texts))]
     rng.shuffle(texts)
     corpus = write_corpus(f"{work}/giant", texts)

@@ -34,17 +34,20 @@ POINTS = (("call=place,path=planned", False), ("call=rename,path=manifest", Fals
           ("call=open,path=/journal-", False), ("call=write,path=/journal-", False),
           ("call=sync,path=/journal-", False), ("call=write,path=/journal-,at=2", False),
           ("call=sync,path=/journal-,at=2", False), ("call=sync,path=/spill-,at=2", False),
-          ("call=place,path=mapped", True), ("call=reserve", True), ("call=write,path=.partial-,at=3", True),
-          ("call=sync,path=.partial-", True), ("call=place,path=written", True), ("call=rename,path=/result", True),
+          ("call=place,path=mapped", True), ("call=write,path=/part-,at=2", True), ("call=place,path=stage", True),
+          ("call=sync,path=/part-", True), ("call=rename,path=/stage-", True), ("call=rename,path=/stage-,at=3", True),
+          ("call=remove,path=/stage-", True), ("call=write,path=.vocab.tsv", True),
+          ("call=place,path=reduced", True), ("call=reserve", True), ("call=write,path=h5.partial-,at=3", True),
+          ("call=sync,path=h5.partial-", True), ("call=place,path=written", True), ("call=rename,path=/result", True),
           ("call=place,path=publish", True), ("call=rename,path=quarantine", True),
-          ("call=rename,path=/out.h5,at=4", True), ("call=place,path=published", True),
+          ("call=rename,path=/out.h5,at=8", True), ("call=rename,path=/out.h5,at=9", True), ("call=place,path=published", True),
           ("call=remove,path=/journal-", None), ("call=remove,path=/manifest", None),
           ("call=remove,path=/result", None), ("call=folder,at=3", None))
 # Here the result has its name: the run may say that it is done.
 DONE = ("call=place,path=published", "call=remove,path=/journal-", "call=remove,path=/manifest",
         "call=remove,path=/result", "call=folder,at=3")
 # In CI: those that each say something of their own, and cuts behind the exit codes 0 and 75.
-CHOSEN = ("call=sync,path=/journal-", "call=place,path=mapped", "call=place,path=published", "ended 0", "ended 75")
+CHOSEN = ("call=sync,path=/journal-", "call=remove,path=/stage-", "call=place,path=published", "ended 0", "ended 75")
 
 
 class Disk:
@@ -58,7 +61,7 @@ class Disk:
     def make(self):
         self.unmount()
         with open(self.image, "wb") as file:
-            file.truncate(96 << 20)
+            file.truncate(256 << 20)
         subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "4096", self.image], check=True, stdin=subprocess.DEVNULL)
         self.mount()
 
@@ -112,10 +115,10 @@ class Campaign:
 
     def arguments(self, *more):
         sizes = ["--commit-interval", "1", "--segment-size", "64K"]
-        return ["run", "-j", "profile,digest", *sizes, *more, "-o", self.output, self.corpus]
+        return ["run", *kills.JOBS, *sizes, *more, "-o", self.output, self.corpus]
 
     def read(self):
-        return [support.sha256(self.output + suffix) for suffix in ("", ".quarantine.jsonl")]
+        return [support.sha256(self.output + suffix) for suffix in support.SUFFIXES]
 
     def measure(self):
         self.disk.make()
@@ -242,7 +245,7 @@ class Campaign:
             self.checks.equal(self.read(), self.wanted, f"{label}: other bytes", again)
         else:
             self.checks.fail(f"{label}: no result", again)
-        kept = ("out.h5", "out.h5.quarantine.jsonl", "out.h5.run.json", "lost+found")
+        kept = (*("out.h5" + suffix for suffix in support.SUFFIXES), "out.h5.run.json", "lost+found")
         left = [name for name in os.listdir(self.disk.path) if name not in kept]
         self.checks.equal(left, [], f"{label}: left behind", again)
 

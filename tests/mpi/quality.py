@@ -182,11 +182,21 @@ class Found:
     def estimate(self, a, b):
         return float((self.signature[a] == self.signature[b]).mean())
 
+    def first(self, rows):
+        """Signature -> the first document that has it."""
+        found = {}
+        for row in rows:
+            found.setdefault(self.signature[row].tobytes(), row)
+        return found
+
+    def equal(self, rows):
+        """Each document with the first one of its signature."""
+        first = self.first(rows)
+        return [(first[self.signature[row].tobytes()], row) for row in rows]
+
     def kept(self, rows):
         """Pairs that share a band and whose estimate reaches the threshold; of equal signatures the first only."""
-        first = {}
-        for row in rows:
-            first.setdefault(self.signature[row].tobytes(), row)
+        first = self.first(rows)
         candidates = set()
         for band in range(BANDS):
             buckets = defaultdict(list)
@@ -231,6 +241,12 @@ def check_precision(checks, documents, found):
           f" least J {min(similarities, default=1):.3f}")
     apart = [pair for pair in kept if not found.together(*pair)]
     checks.that(not apart, f"{len(apart)} kept pairs are not in one cluster: {apart[:3]}")
+    components = corpus_jobs.Clusters(len(documents.sets))
+    for a, b in kept + found.equal(rows):
+        components.join(a, b)
+    strangers = [row for row in rows if len(documents.sets[found.cluster[row]]) >= SHINGLE and found.cluster[row] >= 0
+                 and components.find(row) != components.find(int(found.cluster[row]))]
+    checks.that(not strangers, f"{len(strangers)} documents are in a cluster that no kept pair leads to: {strangers[:3]}")
 
 
 def check_estimate(checks, pairs, planted, found):
