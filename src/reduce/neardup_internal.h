@@ -7,10 +7,10 @@
 #include "reduce/reduce.h"
 #include "run/share.h"
 
-/* Stages. */
-#define DH_STAGE_EDGES "edges" /* what is equal or near: key a row, name a dh_edge_kind, value another row  \
-                                */
-#define DH_STAGE_DUPLICATES "duplicates" /* dh_neardup.stage */
+/* Stages. Edges: key a row, name a dh_edge_kind (one byte), value another row. Duplicates: dh_neardup.stage.
+ */
+#define DH_STAGE_EDGES "edges"
+#define DH_STAGE_DUPLICATES "duplicates"
 
 typedef enum dh_edge_kind {
     DH_EDGE_SIMILAR = 0, /* of the later document to the earlier one */

@@ -142,7 +142,7 @@ def check_frozen(checks, work, count):
              ("call=place,path=mapped,error=STOP", 1, False), ("call=place,path=written,error=STOP", 1, False),
              ("call=place,path=publish,error=STOP", 1, False)]
     if full:
-        places = [f"call=place,path={place},error=STOP" for place in restart.PLACES[:5]]
+        places = [f"call=place,path={place},error=STOP" for place in restart.PLACES[:6]]
         cases += [(fault, ranks, long) for fault in (MAP, WRITE, *places) for ranks in (1, 2, 4) for long in (True, False)]
     for fault, ranks, long in cases:
         where = re.sub("call=|path=|,error=STOP", "", fault)

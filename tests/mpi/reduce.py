@@ -371,9 +371,37 @@ def check_memory(checks, bench, count):
         case.remove()
 
 
+# ---- other options ----------------------------------------------------------------------------------------------
+
+
+def check_options(checks, bench, count):
+    """What may change between attempts that share stages, and what may not."""
+    start = bench.killed_at("stage-part,at=2", 3, bench.mapped).checkpoint
+    for more in (["--memory", "300M"], ["--memory", "16M", "--batch-size", "64K", "--backend", "cpu", "--top", "1000"]):
+        case = bench.case(start)
+        outcome = case.run(2, more=more)
+        label = f"then {' '.join(more)}"
+        checks.ended(outcome, 0, label)
+        checks.that(case.whole(), f"{label}: other bytes", outcome)
+        case.remove()
+    earlier = f"{bench.work}/good.h5"
+    for more in (["--ngrams", "1-3"], ["--bands", "40"], ["--threshold", "0.9"], ["--top", "5"], ["--against", earlier]):
+        case = bench.case(start)
+        outcome = case.run(0, more=more)
+        damage.refused(checks, case, outcome, f"then {' '.join(more)}", 78, [f"{more[0]}|against", "--fresh"])
+        case.remove()
+    case = bench.case(start)
+    outcome = case.run(2, more=["--fresh"])
+    checks.ended(outcome, 0, "then --fresh")
+    checks.that(case.whole(), "then --fresh: other bytes", outcome)
+    checks.equal(support.run_report(case.output)["recovered"]["segments"], 0, "then --fresh: segments recovered", outcome)
+    case.remove()
+
+
 # ---- all of it --------------------------------------------------------------------------------------------------
 
-PARTS = {"places": check_places, "damage": check_damage, "leave": check_leave, "frozen": check_frozen, "memory": check_memory}
+PARTS = {"places": check_places, "damage": check_damage, "leave": check_leave, "frozen": check_frozen, "memory": check_memory,
+         "options": check_options}
 
 
 def main():

@@ -26,8 +26,8 @@ RANKS = (1, 2, 3, 4, 7)  # 1: without mpirun
 SEED = 7
 HANG = 30  # seconds
 KILLED = 128 + signal.SIGKILL
-PLACES = ("planned", "recovered", "mapped", "written", "publish", "published")
-ALL_RANKS_COME_TO = PLACES[:4]
+PLACES = ("planned", "recovered", "mapped", "reduced", "written", "publish", "published")
+ALL_RANKS_COME_TO = PLACES[:5]
 BASE = ("-j", "profile,digest", "--segment-size", "64K", "--commit-interval", "1")
 SPILL_WRITE = "call=write,path=ckpt/spill"
 
@@ -323,7 +323,7 @@ def check_places(checks, work, full):
         if report is None:
             continue
         checks.equal(report["restarts"], 1, f"{label}: restarts")
-        reduced = place in ("mapped", "written", "publish")
+        reduced = place in ("mapped", "reduced", "written", "publish")
         checks.equal(documents_made(report), 0 if reduced else bench.documents, f"{label}: documents computed again")
         checks.equal(report["recovered"]["segments"], bench.segments if reduced else 0, f"{label}: segments recovered")
     print(f"places: {len(cases)} kills")
@@ -852,10 +852,13 @@ def refuse_options(refuser, root, lexicon):
     changes = (("--jobs", "profile"), ("--format", "jsonl"), ("--text-field", "body"), ("--id-field", "key"),
                ("--lang-field", "language"), ("--lang", "fr"), ("--lexicon", other), ("--tokens", "sklearn"),
                ("--max-record", "200M"), ("--max-tokens", "1000"), ("--max-id", "100"), ("--zstd-window", "64M"),
-               ("--deflate", "1"), ("--segment-size", "128K"), ("--fingerprint", "all"))
-    for name, value in changes:
-        refuser.refuses(f"{name} {value}", [rf"{name} was .*, is"], [name, value])
-    known = {name[2:] for name, _ in changes} - {"segment-size", "fingerprint"}
+               ("--deflate", "1"), ("--ngrams", "1-2"), ("--features", "1000"), ("--alternate-sign", "no"), ("--binary",),
+               ("--idf", "no"), ("--norm", "l1"), ("--top", "7"), ("--shingle", "3"), ("--bands", "20"), ("--band-rows", "4"),
+               ("--threshold", "0.8"), ("--min-shingles", "3"), ("--minhash-seed", "7"), ("--minhash",),
+               ("--segment-size", "128K"), ("--fingerprint", "all"))
+    for words in changes:
+        refuser.refuses(" ".join(words), [rf"{words[0]} was .*, is"], words)
+    known = {words[0][2:] for words in changes} - {"segment-size", "fingerprint"}
     config = support.inspect(f"{refuser.bench.work}/undisturbed.h5")["config"]
     refuser.checks.equal(sorted(known), sorted(config), "the options that matter to the result")
     with changed(lexicon, lambda data: data + b"hope\tGOOD\t+\n"):

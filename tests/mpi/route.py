@@ -20,7 +20,7 @@ import support
 from restart import ended_after, go_on, wait_for, wait_stopped
 
 LIMIT = 20  # seconds: a run that takes longer hangs
-OPTIONS = ("-j", "profile,digest", "--segment-size", "128K", "--batch-size", "16K")
+OPTIONS = (*support.JOBS, "--segment-size", "128K", "--batch-size", "16K")
 OPENCL = ("--backend", "opencl", "--route", "device")
 SMALL_TIMEOUT = ("--device-timeout", "1")
 KILLED = 128 + signal.SIGKILL
@@ -159,7 +159,7 @@ def check_device(bench, report, outcome, label, rank, state, reason=""):
 def check_ranks(checks, work):
     """One large .gz: the rank that reads it gives batches to all that have nothing to read."""
     stream = make_one_stream(f"{work}/one.jsonl.gz", 10)
-    bench = Bench(checks, work, stream, ("-j", "profile,digest", "--batch-size", "256K"))
+    bench = Bench(checks, work, stream, (*support.JOBS, "--batch-size", "256K"))
     for ranks in (2, 3, 4, 7):
         report, outcome = bench.good(f"one .gz, {ranks} ranks", ranks, ("--backend", "cpu"))
         if report is None:
@@ -416,7 +416,7 @@ def check_leaving_hung(checks, work):
 def check_leaving_ranks(checks, work):
     """The rank that reads is told to leave while ranks that have nothing to read compute for it."""
     bench = Bench(checks, work, make_one_stream(f"{work}/one.jsonl.gz", 12),
-                  ("-j", "profile,digest", "--batch-size", "64K", "--segment-size", "256K", "--commit-interval", "1"))
+                  (*support.JOBS, "--batch-size", "64K", "--segment-size", "256K", "--commit-interval", "1"))
     output = bench.output()
     with ended_after(bench.start(output, 4, ("--backend", "cpu", "--grace", "8"), "call=write,path=ckpt/spill,at=6,error=STOP")) as process:
         pids = wait_stopped(process, 1)  # the one that reads
@@ -576,7 +576,7 @@ def random_run(bench, rng, output, label):
 
 
 def check_by_chance(checks, work, seed, seconds):
-    bench = Bench(checks, work, make_corpus(f"{work}/corpus"), ("-j", "profile,digest", "--segment-size", "128K"))
+    bench = Bench(checks, work, make_corpus(f"{work}/corpus"), (*support.JOBS, "--segment-size", "128K"))
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         output = bench.output()
