@@ -476,6 +476,7 @@ static dh_status note_against(run_state *run)
     if (dh_settings_job(&run->settings, &dh_job_neardup) == NULL) {
         return dh_error(DH_USAGE, "--against is of use to job neardup only, which --jobs does not name");
     }
+    DH_TRY(dh_neardup_check_earlier(&run->settings, path));
     dh_h5 *h5 = NULL;
     dh_buffer content = {0};
     DH_TRY(dh_h5_open(path, false, &h5));

@@ -125,7 +125,7 @@ class Bench:
         self.checks.equal(outcome.errors(), [], f"{label}: errors", outcome)
         self.checks.that(not os.path.exists(output + ".ckpt"), f"{label}: the checkpoint is still there", outcome)
         report = Report(output)
-        for name in (output, output + ".quarantine.jsonl"):
+        for name in (output + suffix for suffix in support.SUFFIXES):
             with contextlib.suppress(OSError):
                 os.unlink(name)
         return report
@@ -584,7 +584,7 @@ def check_by_chance(checks, work, seed, seconds):
         for attempt in itertools.count(1):
             if random_run(bench, rng, output, f"seed {seed}, attempt {attempt}") or attempt == 12:
                 break
-        for name in (output, output + ".quarantine.jsonl", output + ".run.json"):
+        for name in (output + suffix for suffix in (*support.SUFFIXES, ".run.json")):
             with contextlib.suppress(OSError):
                 os.unlink(name)
         seed += 1
