@@ -16,8 +16,8 @@ enum {
     COLUMN_HASHES = 0,
     LOCAL_MAX = 4096,   /* n-grams that are sorted without memory of their own */
     INSERTION_MAX = 24, /* so few are sorted by insertion */
-    DIGIT_BITS = 9,
-    DIGITS = 1 << DIGIT_BITS,
+    DIGIT_BITS_MAX = 11,
+    DIGITS_MAX = 1 << DIGIT_BITS_MAX,
     VALUE_BYTES_MAX = 10, /* two numbers of 32 bits, LEB128 */
     COLUMN_BITS_MAX = 31
 };
@@ -76,6 +76,22 @@ static void sort_few(uint32_t *key, uint32_t count)
     }
 }
 
+/* Bits of a digit: a pass costs two steps a key and about two a digit, so few keys want small digits. */
+static unsigned digit_bits(uint32_t count, unsigned column_bits)
+{
+    unsigned best = DIGIT_BITS_MAX;
+    uint64_t least = UINT64_MAX;
+    for (unsigned passes = 1; passes <= 4; passes++) {
+        const unsigned bits = (column_bits + passes - 1) / passes;
+        const uint64_t cost = passes * ((uint64_t)count + (UINT64_C(1) << bits));
+        if (bits <= DIGIT_BITS_MAX && cost < least) {
+            least = cost;
+            best = bits;
+        }
+    }
+    return best;
+}
+
 /* By column; within one the order does not matter. The result is in key or in other: returned. */
 static uint32_t *sort_by_column(uint32_t *key, uint32_t *other, uint32_t count, unsigned column_bits)
 {
@@ -83,19 +99,22 @@ static uint32_t *sort_by_column(uint32_t *key, uint32_t *other, uint32_t count, 
         sort_few(key, count);
         return key;
     }
-    for (unsigned shift = 1; shift <= column_bits; shift += DIGIT_BITS) {
-        uint32_t place[DIGITS] = {0};
+    const unsigned bits = digit_bits(count, column_bits);
+    const uint32_t digits = UINT32_C(1) << bits;
+    for (unsigned shift = 1; shift <= column_bits; shift += bits) {
+        uint32_t place[DIGITS_MAX];
+        memset(place, 0, digits * sizeof *place);
         for (uint32_t i = 0; i < count; i++) {
-            place[key[i] >> shift & (DIGITS - 1)]++;
+            place[key[i] >> shift & (digits - 1)]++;
         }
         uint32_t sum = 0;
-        for (uint32_t d = 0; d < DIGITS; d++) {
+        for (uint32_t d = 0; d < digits; d++) {
             const uint32_t here = place[d];
             place[d] = sum;
             sum += here;
         }
         for (uint32_t i = 0; i < count; i++) {
-            other[place[key[i] >> shift & (DIGITS - 1)]++] = key[i];
+            other[place[key[i] >> shift & (digits - 1)]++] = key[i];
         }
         uint32_t *sorted = other;
         other = key;
