@@ -1,109 +1,58 @@
 /* dhatu: X and var. Each rank turns the values of its rows into rows of X, and writes them where the values
  * of all rows in front of them end. */
-#include "base/file.h"
 #include "base/log.h"
+#include "output/fill.h"
 #include "output/writer.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { NUMBER_BYTES = 8 };
 
-/* A contiguous dataset that ranks fill one behind the other: this one from element `first` on. Its digest is
- * taken over blocks of DH_BLOCK_ROWS elements, and where ranks meet within a block, the one that has its
- * first element digests it, read back from the file when all is written. */
-typedef struct stream {
+/* A dataset of the matrix. */
+typedef struct part_fill {
     const dh_bulk_dataset *dataset;
-    uint64_t element_size;
-    uint64_t next;     /* element that comes next */
-    uint8_t *block;    /* the block under way: DH_BLOCK_ROWS elements */
-    uint64_t in_block; /* elements of it that are there */
-    bool owns_block;   /* this rank has its first element */
-    dh_buffer digests;
-} stream;
+    dh_fill fill;
+} part_fill;
 
 typedef struct matrix_writer {
     dh_writer *writer;
     const dh_features *features;
-    stream part[DH_MATRIX_PARTS];
-    stream variable[DH_VARIABLE_FACTS];
+    part_fill part[DH_MATRIX_PARTS];
+    part_fill variable[DH_VARIABLE_FACTS];
     dh_buffer column, value, data, indptr; /* of a block of rows */
 } matrix_writer;
 
-/* ---- streams ----------------------------------------------------------------------------------------- */
+/* ---- filling ----------------------------------------------------------------------------------------- */
 
-static dh_status open_stream(const dh_writer *writer, dh_bulk_kind kind, uint32_t index, uint64_t first,
-                             stream *out)
+static const dh_bulk_dataset *find_dataset(const dh_bulk *bulk, dh_bulk_kind kind, uint32_t index)
 {
-    const dh_bulk *bulk = writer->bulk;
     uint32_t d = bulk->source_datasets_end;
     while (d < bulk->dataset_count && (bulk->dataset[d].kind != kind || bulk->dataset[d].index != index)) {
         d++;
     }
-    if (d == bulk->dataset_count) {
+    return d < bulk->dataset_count ? &bulk->dataset[d] : NULL;
+}
+
+static dh_status open_fill(const dh_writer *writer, dh_bulk_kind kind, uint32_t index, uint64_t first,
+                           part_fill *out)
+{
+    out->dataset = find_dataset(writer->bulk, kind, index);
+    if (out->dataset == NULL) {
         return dh_error(DH_INTERNAL, "part %u of the matrix is not among the datasets", index);
     }
-    out->dataset = &bulk->dataset[d];
-    out->element_size = dh_h5_row_size(&out->dataset->array);
-    out->next = first;
-    out->in_block = first % DH_BLOCK_ROWS;
-    out->owns_block = out->in_block == 0;
-    void *memory = NULL;
-    DH_TRY(dh_allocate(DH_BLOCK_ROWS, out->element_size, "a block of the matrix", &memory));
-    out->block = memory;
-    return DH_OK;
+    const dh_h5_array *array = &out->dataset->array;
+    const dh_fill_place place = {.file = writer->file,
+                                 .path = writer->options->partial,
+                                 .offset = out->dataset->offset,
+                                 .element_size = dh_h5_row_size(array),
+                                 .elements = array->dims[0]};
+    return dh_fill_open(&place, first, &out->fill);
 }
 
-static void close_stream(stream *to)
+static dh_status append(part_fill *to, const void *data, uint64_t count)
 {
-    free(to->block);
-    dh_buffer_free(&to->digests);
-}
-
-static dh_status add_digest(stream *to, uint64_t count)
-{
-    uint8_t digest[DH_SHA256_SIZE];
-    dh_content_block(to->block, count * to->element_size, digest);
-    return dh_buffer_append(&to->digests, digest, sizeof digest);
-}
-
-static dh_status append(const dh_writer *writer, stream *to, const void *data, uint64_t count)
-{
-    const uint8_t *bytes = data;
-    DH_TRY(dh_file_write_at(writer->file, writer->options->partial, data, count * to->element_size,
-                            to->dataset->offset + to->next * to->element_size));
-    to->next += count;
-    while (count > 0) {
-        const uint64_t room = DH_BLOCK_ROWS - to->in_block;
-        const uint64_t piece = count < room ? count : room;
-        if (to->owns_block) {
-            memcpy(to->block + to->in_block * to->element_size, bytes, piece * to->element_size);
-        }
-        bytes += piece * to->element_size;
-        count -= piece;
-        to->in_block += piece;
-        if (to->in_block == DH_BLOCK_ROWS) {
-            DH_TRY(to->owns_block ? add_digest(to, DH_BLOCK_ROWS) : DH_OK);
-            to->in_block = 0;
-            to->owns_block = true;
-        }
-    }
-    return DH_OK;
-}
-
-/* Behind the last element of all ranks: the block that this rank began and others went on with. */
-static dh_status end_stream(const dh_writer *writer, stream *to)
-{
-    if (!to->owns_block || to->in_block == 0) {
-        return DH_OK;
-    }
-    const uint64_t first = to->next - to->in_block;
-    const uint64_t left = to->dataset->array.dims[0] - first;
-    const uint64_t count = left < DH_BLOCK_ROWS ? left : DH_BLOCK_ROWS;
-    DH_TRY(dh_file_read_at(writer->file, writer->options->partial, to->block, count * to->element_size,
-                           to->dataset->offset + first * to->element_size));
-    return add_digest(to, count);
+    return dh_fill_append(&to->fill, data, count);
 }
 
 /* ---- X ----------------------------------------------------------------------------------------------- */
@@ -132,7 +81,6 @@ static dh_status make_row(matrix_writer *matrix, const uint8_t **bytes, const ui
 
 static dh_status write_rows(matrix_writer *matrix, const dh_row_block *block)
 {
-    const dh_writer *writer = matrix->writer;
     const uint32_t *count = block->column[DH_ENGINE_VALUES];
     const uint32_t *size = block->column[DH_ENGINE_VALUE_BYTES];
     const uint8_t *bytes = block->values;
@@ -149,9 +97,9 @@ static dh_status write_rows(matrix_writer *matrix, const dh_row_block *block)
         DH_TRY(dh_buffer_append(&matrix->indptr, &pointer, sizeof pointer));
     }
     const uint64_t made = matrix->data.size / sizeof(float);
-    DH_TRY(append(writer, &matrix->part[DH_MATRIX_DATA], matrix->data.data, made));
-    DH_TRY(append(writer, &matrix->part[DH_MATRIX_INDICES], matrix->column.data, made));
-    return append(writer, &matrix->part[DH_MATRIX_INDPTR], matrix->indptr.data, block->count);
+    DH_TRY(append(&matrix->part[DH_MATRIX_DATA], matrix->data.data, made));
+    DH_TRY(append(&matrix->part[DH_MATRIX_INDICES], matrix->column.data, made));
+    return append(&matrix->part[DH_MATRIX_INDPTR], matrix->indptr.data, block->count);
 }
 
 /* Where this rank's rows begin: `row`, and how many values are in front of it. */
@@ -174,14 +122,14 @@ static dh_status open_matrix(matrix_writer *matrix, const dh_share *share)
         block * DH_BLOCK_ROWS < writer->table->rows ? block * DH_BLOCK_ROWS : writer->table->rows;
     uint64_t value = 0;
     DH_TRY(find_first_value(writer, row, &value));
-    DH_TRY(open_stream(writer, DH_BULK_MATRIX, DH_MATRIX_DATA, value, &matrix->part[DH_MATRIX_DATA]));
-    DH_TRY(open_stream(writer, DH_BULK_MATRIX, DH_MATRIX_INDICES, value, &matrix->part[DH_MATRIX_INDICES]));
+    DH_TRY(open_fill(writer, DH_BULK_MATRIX, DH_MATRIX_DATA, value, &matrix->part[DH_MATRIX_DATA]));
+    DH_TRY(open_fill(writer, DH_BULK_MATRIX, DH_MATRIX_INDICES, value, &matrix->part[DH_MATRIX_INDICES]));
     /* Element 0 is rank 0's, element i + 1 that of row i. */
     const bool root = share->rank == 0;
-    stream *indptr = &matrix->part[DH_MATRIX_INDPTR];
-    DH_TRY(open_stream(writer, DH_BULK_MATRIX, DH_MATRIX_INDPTR, root ? 0 : row + 1, indptr));
+    part_fill *indptr = &matrix->part[DH_MATRIX_INDPTR];
+    DH_TRY(open_fill(writer, DH_BULK_MATRIX, DH_MATRIX_INDPTR, root ? 0 : row + 1, indptr));
     const int64_t zero = 0;
-    return root ? append(writer, indptr, &zero, 1) : DH_OK;
+    return root ? append(indptr, &zero, 1) : DH_OK;
 }
 
 static dh_status write_matrix(matrix_writer *matrix, const dh_share *share)
@@ -201,10 +149,10 @@ static dh_status write_matrix(matrix_writer *matrix, const dh_share *share)
 
 /* ---- var --------------------------------------------------------------------------------------------- */
 
-static dh_status write_names(const matrix_writer *matrix, stream *names)
+static dh_status write_names(const matrix_writer *matrix, part_fill *names)
 {
     const dh_features *features = matrix->features;
-    const uint64_t width = names->element_size;
+    const uint64_t width = names->fill.place.element_size;
     uint8_t block[DH_BLOCK_ROWS * NUMBER_BYTES];
     for (uint64_t done = 0; done < features->count;) {
         const uint64_t left = features->count - done;
@@ -216,7 +164,7 @@ static dh_status write_names(const matrix_writer *matrix, stream *names)
                 snprintf(digits, sizeof digits, "%llu", (unsigned long long)(features->first + done + i));
             memcpy(block + i * width, digits, (size_t)size);
         }
-        DH_TRY(append(matrix->writer, names, block, count));
+        DH_TRY(append(names, block, count));
         done += count;
     }
     return DH_OK;
@@ -226,29 +174,28 @@ static dh_status write_variables(matrix_writer *matrix)
 {
     const dh_writer *writer = matrix->writer;
     const dh_features *features = matrix->features;
-    stream *variable = matrix->variable;
+    part_fill *variable = matrix->variable;
     for (uint32_t f = 0; f < DH_VARIABLE_FACTS; f++) {
-        DH_TRY(open_stream(writer, DH_BULK_VARIABLE, f, features->first, &variable[f]));
+        DH_TRY(open_fill(writer, DH_BULK_VARIABLE, f, features->first, &variable[f]));
     }
     DH_TRY(write_names(matrix, &variable[DH_VARIABLE_NAME]));
-    DH_TRY(append(writer, &variable[DH_VARIABLE_DOCUMENTS], features->documents, features->count));
-    DH_TRY(
-        append(writer, &variable[DH_VARIABLE_WEIGHT], features->weight + features->first, features->count));
-    return append(writer, &variable[DH_VARIABLE_TERMS], features->terms, features->count);
+    DH_TRY(append(&variable[DH_VARIABLE_DOCUMENTS], features->documents, features->count));
+    DH_TRY(append(&variable[DH_VARIABLE_WEIGHT], features->weight + features->first, features->count));
+    return append(&variable[DH_VARIABLE_TERMS], features->terms, features->count);
 }
 
 /* ---- both -------------------------------------------------------------------------------------------- */
 
-static dh_status finish_streams(matrix_writer *matrix, stream *streams, uint32_t count)
+static dh_status finish_fills(matrix_writer *matrix, part_fill *fills, uint32_t count)
 {
     dh_writer *writer = matrix->writer;
     dh_status status = DH_OK;
     for (uint32_t s = 0; s < count && status == DH_OK; s++) {
-        status = end_stream(writer, &streams[s]);
+        status = dh_fill_end(&fills[s].fill);
     }
     DH_TRY(dh_writer_agree(writer, status));
     for (uint32_t s = 0; s < count; s++) {
-        DH_TRY(dh_writer_collect_digest(writer, streams[s].dataset, &streams[s].digests));
+        DH_TRY(dh_writer_collect_digest(writer, fills[s].dataset, &fills[s].fill.digests));
     }
     return DH_OK;
 }
@@ -265,8 +212,8 @@ static dh_status write_all(matrix_writer *matrix)
         status = write_variables(matrix);
     }
     DH_TRY(dh_writer_agree(writer, status)); /* all is written: blocks that two ranks share can be read */
-    DH_TRY(finish_streams(matrix, matrix->part, DH_MATRIX_PARTS));
-    return finish_streams(matrix, matrix->variable, DH_VARIABLE_FACTS);
+    DH_TRY(finish_fills(matrix, matrix->part, DH_MATRIX_PARTS));
+    return finish_fills(matrix, matrix->variable, DH_VARIABLE_FACTS);
 }
 
 dh_status dh_writer_matrix(dh_writer *writer)
@@ -277,10 +224,10 @@ dh_status dh_writer_matrix(dh_writer *writer)
     }
     const dh_status status = write_all(&matrix);
     for (uint32_t s = 0; s < DH_MATRIX_PARTS; s++) {
-        close_stream(&matrix.part[s]);
+        dh_fill_close(&matrix.part[s].fill);
     }
     for (uint32_t s = 0; s < DH_VARIABLE_FACTS; s++) {
-        close_stream(&matrix.variable[s]);
+        dh_fill_close(&matrix.variable[s].fill);
     }
     dh_buffer_free(&matrix.column);
     dh_buffer_free(&matrix.value);

@@ -286,7 +286,7 @@ class Duplicates:
 
     def _join_similar(self, options):
         """Pairs that are kept. Of pairs that share several bands the comparison in the first one is counted, in large buckets
-        every comparison."""
+        every comparison; they are kept once more only where nothing else in the bucket connects the two."""
         least = math.ceil(Fraction(options.threshold) * options.permutations)
         self.pairs, self.compared = set(), 0
         for band, rows in self.buckets(options):
@@ -300,10 +300,13 @@ class Duplicates:
     def _compare_all(self, band, rows, least, options):
         block = self.signatures[rows]
         equal = block[:, None, :] == block[None, :, :]
-        similar = np.triu(equal.sum(axis=2) >= least, 1)
-        self.pairs.update((rows[a], rows[b]) for a, b in np.argwhere(similar).tolist())
-        bands = equal.reshape(len(rows), len(rows), options.bands, options.band_rows).all(axis=3)
-        self.compared += int(np.triu(bands.argmax(axis=2) == band, 1).sum())
+        first = equal.reshape(len(rows), len(rows), options.bands, options.band_rows).all(axis=3).argmax(axis=2) == band
+        self.compared += int(np.triu(first, 1).sum())
+        connected = Clusters(len(rows))
+        for later, earlier in np.argwhere(np.tril(equal.sum(axis=2) >= least, -1)).tolist():
+            if first[later, earlier] or connected.find(later) != connected.find(earlier):
+                self.pairs.add((rows[earlier], rows[later]))
+            connected.join(later, earlier)
 
     def _compare_leaders(self, rows, least):
         leaders = []
