@@ -344,7 +344,7 @@ def check_attempts(checks, prepared, rng, count):
 
 def with_result(prepared, case):
     """The result under its name, with the inode that the mark tells of, as long as it is not copied."""
-    for suffix in ("", ".quarantine.jsonl", ".run.json"):
+    for suffix in (*support.SUFFIXES, ".run.json"):
         os.link(prepared.result + suffix, case.output + suffix)
 
 

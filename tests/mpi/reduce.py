@@ -123,7 +123,8 @@ def points(checks, bench):
         with open(f"{case.path}/calls-0", encoding="ascii") as file:
             found.update(zip(some, [int(m) for m in re.findall(r"rule \d+ matched (\d+)", file.read())]))
         case.remove()
-    checks.equal([rule for rule in rules if found[rule] == 0], [], "calls that the reduce phase never makes: is the corpus too small?")
+    never = [rule for rule in rules if found[rule] == 0]
+    checks.equal(never, [], "calls that the reduce phase never makes: is the corpus too small?")
     print(f"  {found}")
     return found
 
@@ -226,7 +227,8 @@ def damaged(checks, bench, rng, prepared, file, how, other):
         label += f" at {at} of {size}"
     else:
         stage = file.split("-")[-1]
-        damage.spoil(path, how, rng, f"{other}/{'stage-' + stage if file.startswith('stage-') else 'part-000001-000000-' + stage}")
+        name = f"stage-{stage}" if file.startswith("stage-") else f"part-000001-000000-{stage}"
+        damage.spoil(path, how, rng, f"{other}/{name}")
     ranks = rng.choice(RANKS)
     outcome = case.run(ranks)
     label += f", {ranks or 1} ranks"
