@@ -186,6 +186,12 @@ static dh_status neardup_self_test(void *state, dh_backend *backend)
 
 const dh_job dh_job_neardup = {
     .name = "neardup",
+    .adds = "    obs/dup_exact        int64      first document with the same tokens; -1: there is no other\n"
+            "    obs/dup_cluster      int64      first document of its cluster; -1: it is in none\n"
+            "    obs/dup_size         uint64     documents of its cluster\n"
+            "    obs/dup_keep         uint8      1: to be kept; 0: a duplicate\n"
+            "    obs/dup_against      text       with --against: what it duplicates in the earlier result\n"
+            "    obsm/minhash         uint32     with --minhash: the signature; obs/shingles beside it\n",
     .summary = "exact duplicates by SHA-256, near-duplicates by MinHash and bands, clusters of both",
     .uses_spelling = true,
     .create = neardup_create,

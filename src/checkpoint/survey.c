@@ -81,6 +81,32 @@ static dh_status add_size(collection *into, const char *name)
     return status;
 }
 
+/* Folders are listed in no order: the name goes in front of the first that is greater. */
+static void add_stage(dh_survey *survey, const char *name)
+{
+    char *stages = survey->stages;
+    const size_t used = strlen(stages);
+    const size_t size = strlen(name);
+    if (used + size + 2 >= DH_SURVEY_STAGES_BYTES) {
+        return; /* there are no so many stages: somebody else's files */
+    }
+    char *at = stages;
+    while (*at != '\0' && strncmp(at, name, size) < 0) {
+        at = strstr(at, ", ");
+        at = at != NULL ? at + 2 : stages + used;
+    }
+    if (used == 0) {
+        memcpy(stages, name, size + 1);
+    } else if (*at == '\0') {
+        memcpy(at, ", ", 2);
+        memcpy(at + 2, name, size + 1);
+    } else {
+        memmove(at + size + 2, at, strlen(at) + 1);
+        memcpy(at, name, size);
+        memcpy(at + size, ", ", 2);
+    }
+}
+
 static dh_status take_name(void *context, const char *name)
 {
     collection *into = context;
@@ -89,6 +115,9 @@ static dh_status take_name(void *context, const char *name)
     const dh_checkpoint_file file = dh_checkpoint_classify(name, &epoch, &rank);
     if (file == DH_CHECKPOINT_OTHER) {
         return DH_OK;
+    }
+    if (file == DH_CHECKPOINT_STAGE) {
+        add_stage(into->out, strchr(name, '-') + 1);
     }
     into->out->has_result = into->out->has_result || file == DH_CHECKPOINT_RESULT;
     if (file == DH_CHECKPOINT_JOURNAL) {

@@ -5,6 +5,8 @@
 #include "checkpoint/attempt.h"
 #include "checkpoint/manifest.h"
 
+enum { DH_SURVEY_STAGES_BYTES = 128 };
+
 typedef struct dh_survey {
     dh_holder_state state;
     dh_attempt holder;          /* the last attempt */
@@ -20,6 +22,8 @@ typedef struct dh_survey {
     uint64_t last_commit;   /* ns since 1970, of any attempt; 0: none */
     uint64_t damaged;       /* journal entries that do not check */
     uint64_t files, bytes;  /* in the folder, ours */
+    /* Steps of the reduce phase that are done (stages), in the order of their names, with ", " between. */
+    char stages[DH_SURVEY_STAGES_BYTES];
 } dh_survey;
 
 /* Spilled bytes are not read: `run` checks them when it goes on. 64 bytes of memory a segment. Errors: DH_IO

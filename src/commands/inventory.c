@@ -123,10 +123,10 @@ static dh_backend_status measure_job(const measurement *measured, dh_job_rate *o
 
 /* ---- one device -------------------------------------------------------------------------------------- */
 
-/* null.c is there to be read; it has no kernel. */
-static bool is_measured(const dh_job *job)
+/* vocab has no kernel; null.c neither: it is there to be read. */
+static bool is_measured(const dh_active_job *active)
 {
-    return job != &dh_job_null;
+    return active->column_count > 0 && active->job != &dh_job_null;
 }
 
 static void set_failed(dh_inventory_device *device, dh_device_state state, const char *reason)
@@ -140,7 +140,7 @@ static dh_backend_status measure_jobs(measurement *measured, dh_inventory_device
 {
     for (uint32_t j = 0; j < measured->settings->job_count; j++) {
         measured->active = &measured->settings->job[j];
-        if (!is_measured(measured->active->job)) {
+        if (!is_measured(measured->active)) {
             continue;
         }
         const dh_backend_status outcome = measure_job(measured, &device->rate[device->rate_count]);
@@ -159,12 +159,12 @@ static dh_backend_status measure_jobs(measurement *measured, dh_inventory_device
 }
 
 /* Largest of the jobs' columns. */
-static uint64_t outputs_size(const dh_settings *settings, uint32_t documents)
+static uint64_t outputs_size(const dh_settings *settings, dh_sample *sample)
 {
     uint64_t largest = 0;
     for (uint32_t j = 0; j < settings->job_count; j++) {
-        const measurement measured = {.settings = settings, .active = &settings->job[j]};
-        const uint64_t size = columns_size(&measured, documents);
+        const measurement measured = {.settings = settings, .active = &settings->job[j], .sample = sample};
+        const uint64_t size = columns_size(&measured, sample->documents);
         largest = size > largest ? size : largest;
     }
     return largest;
@@ -194,7 +194,7 @@ static void try_backend(measurement *measured, uint64_t output_bytes, dh_invento
 static dh_status open_and_try(const dh_settings *settings, const dh_backend_kind *kind, double seconds,
                               dh_sample *sample, dh_inventory_device *device)
 {
-    const uint64_t lane_outputs = outputs_size(settings, sample->documents);
+    const uint64_t lane_outputs = outputs_size(settings, sample);
     /* Twice: kernels need room of their own. Where there is less, batches are halved. */
     const dh_backend_options options = {
         .device = device->number,

@@ -19,6 +19,7 @@
 
 enum {
     MEBI_BITS = 20,
+    STEP_MEMORY = 8 << MEBI_BITS,   /* what a step of the reduce phase wants besides what others keep */
     OTHER_MEMORY = 128 << MEBI_BITS /* what a rank takes besides --memory, at the most */
 };
 
@@ -156,7 +157,8 @@ static void say_start(const run_state *run)
                recovery->damaged);
     }
     if (settings->uses_terms || dh_settings_job(settings, &dh_job_neardup) != NULL) {
-        dh_say("memory: at most %.0f MiB a rank, of which %.0f for bringing things together (--memory)",
+        dh_say("memory: at most %.0f MiB a rank, of which %.0f for bringing things together (--memory); a "
+               "document of more than 4 MB takes its own besides",
                (double)(settings->memory + OTHER_MEMORY) / 1048576.0, (double)settings->memory / 1048576.0);
     }
     if (dh_settings_job(settings, &dh_job_neardup) != NULL) {
@@ -196,6 +198,7 @@ static dh_status recover(run_state *run)
         .poll_context = run->watch,
     };
     DH_TRY(dh_recover(run->comm, &run->settings.schema, &options, &run->recovery));
+    DH_TRY(dh_comm_agree(run->comm, dh_watch_check_held(run->watch)));
     const dh_status swept =
         is_root(run) ? dh_stage_sweep(run->folder, run->checkpoint.run.byte, options.epoch) : DH_OK;
     DH_TRY(dh_comm_agree(run->comm, swept));
@@ -368,6 +371,8 @@ static dh_status publish(const run_state *run)
     dh_fault_place("publish");
     if (status == DH_OK && wants_vocabulary(run)) {
         status = dh_file_rename((const char *)run->vocabulary_partial.data, run->vocabulary);
+    } else if (status == DH_OK && dh_options_flag(run->options, DH_OPTION_FORCE)) {
+        status = dh_file_remove(run->vocabulary); /* it belongs to the result that is replaced */
     }
     if (status == DH_OK) {
         status = dh_result_publish(&options);
@@ -492,6 +497,11 @@ static dh_status note_against(run_state *run)
         run->config.size -= 2; /* the brace and the NUL behind it */
         run->settings_text.size--;
         const char *digest = (const char *)content.data;
+        const size_t size = strspn(digest, "0123456789abcdef");
+        if (size != 2 * DH_SHA256_SIZE || digest[size] != '\0') {
+            dh_buffer_free(&content);
+            return dh_error(DH_USAGE, "--against: %s has no content digest as dhatu writes them", path);
+        }
         status = dh_buffer_printf(&run->config, ",\"against\":\"%s\"}", digest);
         status = status == DH_OK ? dh_buffer_append(&run->config, "", 1) : status;
         status = status == DH_OK ? dh_buffer_printf(&run->settings_text, "against=%s\n", digest) : status;
@@ -508,7 +518,10 @@ static dh_status check_features(const run_state *run)
         return DH_OK;
     }
     const uint64_t columns = run->settings.job_options.features;
-    const uint64_t least = dh_features_memory(columns, (uint64_t)dh_comm_size(run->comm));
+    uint64_t least = dh_features_memory(columns, (uint64_t)dh_comm_size(run->comm));
+    if (dh_settings_job(&run->settings, &dh_job_neardup) != NULL) { /* its step comes while that is kept */
+        least += STEP_MEMORY;
+    }
     if (least <= run->settings.memory) {
         return DH_OK;
     }
@@ -529,11 +542,26 @@ static dh_status resolve_here(run_state *run)
     return is_root(run) ? note_against(run) : DH_OK;
 }
 
+/* A list of terms of another run is not replaced without --force. That of an attempt of this one is. */
+static dh_status check_vocabulary(const run_state *run)
+{
+    bool there = false;
+    if (!wants_vocabulary(run) || run->checkpoint.going_on ||
+        dh_options_flag(run->options, DH_OPTION_FORCE)) {
+        return DH_OK;
+    }
+    DH_TRY(dh_file_exists(run->vocabulary, &there));
+    return there ? dh_error(DH_USAGE, "%s exists: choose another --output, or give --force to replace it",
+                            run->vocabulary)
+                 : DH_OK;
+}
+
 /* From the command line to what is to be computed. */
 static dh_status prepare(run_state *run)
 {
     DH_TRY(dh_comm_agree(run->comm, resolve_here(run)));
     DH_TRY(dh_run_checkpoint_take(run->comm, run->options, &run->checkpoint));
+    DH_TRY(dh_comm_agree(run->comm, is_root(run) ? check_vocabulary(run) : DH_OK));
     const double start = dh_seconds();
     DH_TRY(create_watch(run));
     DH_TRY(plan(run));
@@ -557,6 +585,17 @@ static dh_status complete(run_state *run)
     return DH_OK;
 }
 
+/* Behind the map phase. */
+static dh_status make_result(run_state *run)
+{
+    DH_TRY(reduce(run));
+    dh_memory_trim();
+    dh_fault_place("reduced");
+    DH_TRY(write_result(run));
+    dh_fault_place("written");
+    return complete(run);
+}
+
 static dh_status run_all(run_state *run)
 {
     if (run->options->argument_count == 0) {
@@ -576,13 +615,8 @@ static dh_status run_all(run_state *run)
     dh_fault_place("mapped");
     DH_TRY(agree_to_hold(run));
     end_route(run);
-    DH_TRY(reduce(run));
-    dh_memory_trim();
-    dh_fault_place("reduced");
-    DH_TRY(write_result(run));
-    dh_fault_place("written");
-    const dh_status status = complete(run);
-    if (status != DH_OK && is_root(run)) {
+    const dh_status status = make_result(run);
+    if (status != DH_OK && is_root(run) && run->quarantine_partial.data != NULL) {
         const dh_result_options options = result_options(run);
         dh_result_remove_partial(&options);
         (void)unlink((const char *)run->vocabulary_partial.data);

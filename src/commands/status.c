@@ -143,6 +143,9 @@ static dh_status print_summary(dh_buffer *out, const char *folder, const dh_surv
     if (survey->has_manifest) {
         DH_TRY(append_segments(out, survey));
         DH_TRY(append_pace(out, survey, &made));
+        if (survey->stages[0] != '\0') {
+            DH_TRY(dh_buffer_printf(out, "reduced     %s (steps that are done)\n", survey->stages));
+        }
         DH_TRY(dh_buffer_printf(out, "restarts    %" PRIu32 "\n", survey->restarts));
     } else if (survey->state != DH_HOLDER_NONE) {
         const bool runs = survey->state == DH_HOLDER_ALIVE || survey->state == DH_HOLDER_UNKNOWN;
@@ -218,6 +221,7 @@ static dh_status append_json_work(dh_buffer *out, const dh_survey *survey, const
     DH_TRY(append_text(out, "run", run));
     DH_TRY(append_number(out, "restarts", known, survey->restarts));
     DH_TRY(append_number(out, "sources", known, survey->manifest.source_count));
+    DH_TRY(append_text(out, "stages_done", survey->stages));
     DH_TRY(append_number(out, "segments_done", known, survey->segments_done));
     DH_TRY(append_number(out, "segments_open", known, survey->segments_open));
     DH_TRY(dh_buffer_printf(out, ",\"segments_open_is_estimate\":%s",

@@ -57,11 +57,20 @@ static dh_status append(part_fill *to, const void *data, uint64_t count)
 
 /* ---- X ----------------------------------------------------------------------------------------------- */
 
+static dh_status damaged(const dh_writer *writer)
+{
+    return dh_error(DH_IO, "%s: the values in a spill changed after they were written",
+                    writer->options->folder);
+}
+
 /* One document's row, behind those of the block so far. */
 static dh_status make_row(matrix_writer *matrix, const uint8_t **bytes, const uint8_t *end, uint32_t count)
 {
     const dh_writer *writer = matrix->writer;
     const size_t size = count * sizeof(uint32_t);
+    if (count > matrix->features->columns) {
+        return damaged(writer);
+    }
     DH_TRY(dh_buffer_reserve(&matrix->column, size));
     DH_TRY(dh_buffer_reserve(&matrix->data, size));
     matrix->value.size = 0;
@@ -69,8 +78,7 @@ static dh_status make_row(matrix_writer *matrix, const uint8_t **bytes, const ui
     uint32_t *column = (uint32_t *)(void *)(matrix->column.data + matrix->column.size);
     int32_t *value = (int32_t *)(void *)matrix->value.data;
     if (!dh_features_decode(bytes, end, matrix->features->columns, count, column, value)) {
-        return dh_error(DH_IO, "%s: the values in a spill changed after they were written",
-                        writer->options->folder);
+        return damaged(writer);
     }
     dh_features_weigh(matrix->features, &writer->settings->job_options, count, column, value,
                       (float *)(void *)(matrix->data.data + matrix->data.size));
@@ -114,12 +122,16 @@ static dh_status find_first_value(const dh_writer *writer, uint64_t row, uint64_
     return DH_OK;
 }
 
+static uint64_t first_row(const dh_writer *writer, const dh_share *share, uint32_t rank)
+{
+    const uint64_t row = dh_share_first(share, rank) * DH_BLOCK_ROWS;
+    return row < writer->table->rows ? row : writer->table->rows;
+}
+
 static dh_status open_matrix(matrix_writer *matrix, const dh_share *share)
 {
     const dh_writer *writer = matrix->writer;
-    const uint64_t block = dh_share_first(share, share->rank);
-    const uint64_t row =
-        block * DH_BLOCK_ROWS < writer->table->rows ? block * DH_BLOCK_ROWS : writer->table->rows;
+    const uint64_t row = first_row(writer, share, share->rank);
     uint64_t value = 0;
     DH_TRY(find_first_value(writer, row, &value));
     DH_TRY(open_fill(writer, DH_BULK_MATRIX, DH_MATRIX_DATA, value, &matrix->part[DH_MATRIX_DATA]));
@@ -136,13 +148,13 @@ static dh_status write_matrix(matrix_writer *matrix, const dh_share *share)
 {
     const dh_writer *writer = matrix->writer;
     DH_TRY(open_matrix(matrix, share));
-    for (uint64_t k = 0; k < dh_share_count(share); k++) {
-        const uint64_t first = dh_share_block(share, k) * DH_BLOCK_ROWS;
-        const uint64_t left = writer->table->rows - first;
+    const uint64_t end = first_row(writer, share, share->rank + 1);
+    for (uint64_t row = first_row(writer, share, share->rank); row < end;) {
+        const uint32_t count = dh_row_reader_few(writer->reader, row, end - row);
         const dh_row_block *block = NULL;
-        DH_TRY(dh_row_reader_read_values(
-            writer->reader, first, left < DH_BLOCK_ROWS ? (uint32_t)left : DH_BLOCK_ROWS, false, &block));
+        DH_TRY(dh_row_reader_read_values(writer->reader, row, count, false, &block));
         DH_TRY(write_rows(matrix, block));
+        row += count;
     }
     return DH_OK;
 }

@@ -114,11 +114,11 @@ static dh_status count_share(const dh_reduce *reduce, uint64_t columns, uint64_t
     const uint64_t behind = first_column(rows, rank + 1, ranks);
     row_values values = {0};
     dh_status status = DH_OK;
-    for (uint64_t row = first; status == DH_OK && row < behind; row += DH_BLOCK_ROWS) {
-        const uint64_t left = behind - row;
+    for (uint64_t row = first; status == DH_OK && row < behind;) {
+        const uint32_t count = dh_row_reader_few(reduce->reader, row, behind - row);
         const dh_row_block *block = NULL;
-        status = dh_row_reader_read_values(
-            reduce->reader, row, left < DH_BLOCK_ROWS ? (uint32_t)left : DH_BLOCK_ROWS, false, &block);
+        status = dh_row_reader_read_values(reduce->reader, row, count, false, &block);
+        row += count;
         status = status == DH_OK ? count_block(block, columns, &values, documents) : status;
     }
     free(values.column);
@@ -315,6 +315,11 @@ static dh_status name_columns(const dh_reduce *reduce, const dh_terms *terms, dh
     free(best);
     free(split);
     return status;
+}
+
+uint64_t dh_features_kept(const dh_features *features)
+{
+    return features->columns * sizeof(double) + features->count * OWN_COLUMN_BYTES;
 }
 
 dh_status dh_reduce_features(const dh_reduce *reduce, const dh_terms *terms, dh_features *out)

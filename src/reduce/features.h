@@ -21,6 +21,9 @@ typedef struct dh_features {
 /* The least memory of a rank that dh_reduce_features does with, for so many columns and ranks. */
 uint64_t dh_features_memory(uint64_t columns, uint64_t ranks);
 
+/* Bytes that are kept for the writer by this rank. */
+uint64_t dh_features_kept(const dh_features *features);
+
 /* terms: of dh_reduce_terms. COLLECTIVE. Errors: DH_USAGE too: more columns than --memory allows for
  * (logged). */
 dh_status dh_reduce_features(const dh_reduce *reduce, const dh_terms *terms, dh_features *out);

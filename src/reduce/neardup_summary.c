@@ -188,7 +188,8 @@ static dh_status agree_on_samples(const dh_neardup_work *work, dh_cluster_sample
 
 /* ---- what people are told ---------------------------------------------------------------------------- */
 
-static dh_status warn_of(const dh_neardup_work *work, const dh_cluster_sample *cluster)
+/* others: clusters of more than the same share, besides this one, the largest. */
+static dh_status warn_of(const dh_neardup_work *work, const dh_cluster_sample *cluster, uint64_t others)
 {
     dh_buffer samples = {0};
     dh_status status = DH_OK;
@@ -207,6 +208,11 @@ static dh_status warn_of(const dh_neardup_work *work, const dh_cluster_sample *c
                    "boilerplate, or the threshold is too low. Its first rows: %.*s",
                    cluster->size, PERCENT * (double)cluster->size / (double)rows, (int)samples.size,
                    (const char *)samples.data);
+        if (others > 0) {
+            dh_warning("%" PRIu64
+                       "%s more have over %.0f %% of the corpus each (uns/dhatu/neardup/largest_*)",
+                       others, others + 1 == DH_LARGEST_CLUSTERS ? " or" : "", PERCENT * giant_share);
+        }
     }
     dh_buffer_free(&samples);
     return status;
@@ -224,13 +230,15 @@ static dh_status tell(const dh_neardup_work *work, const dh_neardup *neardup)
         dh_say("neardup: %" PRIu64 " documents duplicate one of %s", tables->against_documents,
                work->reduce->against);
     }
-    for (size_t i = 0; i < DH_LARGEST_CLUSTERS && dh_comm_rank(work->reduce->comm) == 0; i++) {
-        const uint64_t size = tables->largest[i].size;
-        if (size >= GIANT_DOCUMENTS && (double)size > giant_share * (double)tables->rows) {
-            DH_TRY(warn_of(work, &tables->largest[i]));
-        }
+    if (dh_comm_rank(work->reduce->comm) != 0) {
+        return DH_OK;
     }
-    return DH_OK;
+    uint64_t giants = 0;
+    for (size_t i = 0; i < DH_LARGEST_CLUSTERS; i++) {
+        const uint64_t size = tables->largest[i].size;
+        giants += size >= GIANT_DOCUMENTS && (double)size > giant_share * (double)tables->rows ? 1 : 0;
+    }
+    return giants > 0 ? warn_of(work, &tables->largest[0], giants - 1) : DH_OK;
 }
 
 /* Sums and the largest width, over ranks. */

@@ -1,5 +1,7 @@
 #include "reduce/reduce.h"
 
+enum { LEAST_MEMORY = 16 << 20 /* of a step, as of --memory */ };
+
 static bool is_active(const dh_reduce *reduce, const dh_job *job)
 {
     return dh_settings_job(reduce->settings, job) != NULL;
@@ -14,7 +16,14 @@ dh_status dh_reduce_all(const dh_reduce *reduce, dh_reduced *out)
     if (is_active(reduce, &dh_job_features)) {
         DH_TRY(dh_reduce_features(reduce, &out->terms, &out->features));
     }
-    return is_active(reduce, &dh_job_neardup) ? dh_reduce_neardup(reduce, &out->neardup) : DH_OK;
+    if (!is_active(reduce, &dh_job_neardup)) {
+        return DH_OK;
+    }
+    /* What the steps before keep for the writer is no longer there for this one. */
+    dh_reduce rest = *reduce;
+    const uint64_t kept = dh_features_kept(&out->features) + dh_terms_kept(&out->terms);
+    rest.memory = reduce->memory > kept + LEAST_MEMORY ? reduce->memory - kept : LEAST_MEMORY;
+    return dh_reduce_neardup(&rest, &out->neardup);
 }
 
 void dh_reduced_free(dh_reduced *reduced)

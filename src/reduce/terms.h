@@ -34,6 +34,12 @@ typedef struct dh_terms {
 dh_status dh_reduce_terms(const dh_reduce *reduce, dh_terms *out);
 void dh_terms_free(dh_terms *terms);
 
+/* Bytes that are kept for the writer by this rank. */
+static inline uint64_t dh_terms_kept(const dh_terms *terms)
+{
+    return terms->top_count * (terms->term_width + 2 * sizeof(uint64_t));
+}
+
 /* dh_comm_agree behind work that ranks did each by itself: where this one failed, the others stop soon.
  * COLLECTIVE. */
 dh_status dh_terms_agree(const dh_reduce *reduce, dh_status status);

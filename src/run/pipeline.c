@@ -15,7 +15,7 @@ enum {
     BAD_RECORDS_MAX = 8192,     /* of a chunk */
     PARTS_MAX = 8192,           /* sources of a chunk */
     REPAIR_SIZE_MAX = 64 << 20, /* larger texts that are not UTF-8 are quarantined: repair may triple them */
-    CHUNK_TEXT_MAX = 64 << 20,  /* a chunk with more text gets no further document */
+    CHUNK_TEXT_MAX = 32 << 20,  /* a chunk with more text gets no further document */
     TERMS_MEMORY = 24 << 20, /* for counting the terms of a chunk: a constant, since what is spilled must not
                                 depend on options */
     ID_HASH_DIGITS = 16
@@ -35,7 +35,8 @@ struct dh_pipeline {
     dh_slot own;         /* where there is no dispatcher, or it has no slot left */
     dh_slot *slot; /* the batch that is being filled; its rows stand at chunk->rows and behind. NULL: none */
     uint32_t away; /* batches of the chunk that others compute */
-    uint64_t chunk_text;  /* bytes of text of the chunk, the batch that is being filled too */
+    uint64_t chunk_text; /* bytes of text of the chunk, the batch that is being filled too */
+    uint64_t chunk_text_max;
     dh_term_table *terms; /* of the chunk; NULL: nobody wants them */
 
     /* Values of the chunk's rows as batches come home, in no order; where each row's begin. */
@@ -50,6 +51,14 @@ struct dh_pipeline {
     dh_pipeline_stats stats;
     double batch_seconds; /* for whole batches: computed, handed over, waited for */
 };
+
+/* N-grams repeat the text that they are made of: chunks are cut so that what they hold stays as large. */
+static uint64_t text_of_a_chunk(const dh_settings *settings)
+{
+    const dh_ngram_range range = settings->job_options.ngrams;
+    const uint64_t copies = (uint64_t)(range.least + range.most) * dh_ngram_lengths(range) / 2;
+    return settings->uses_terms ? CHUNK_TEXT_MAX / copies : CHUNK_TEXT_MAX;
+}
 
 static dh_status create_own_slot(dh_pipeline *pipeline)
 {
@@ -67,6 +76,7 @@ dh_status dh_pipeline_create(const dh_settings *settings, const dh_pipeline_hook
     dh_pipeline *pipeline = memory;
     pipeline->settings = settings;
     pipeline->hooks = *hooks;
+    pipeline->chunk_text_max = text_of_a_chunk(settings);
     dh_record_options records = settings->records;
     records.poll = hooks->poll;
     records.poll_context = hooks->context;
@@ -438,7 +448,7 @@ static dh_status make_room(dh_pipeline *pipeline, uint64_t size)
     const dh_chunk *chunk = pipeline->chunk;
     const uint32_t waiting = pipeline->slot != NULL ? pipeline->slot->documents : 0;
     if (chunk->rows + waiting == DH_CHUNK_ROWS || chunk->part_count >= PARTS_MAX ||
-        pipeline->chunk_text >= CHUNK_TEXT_MAX) {
+        pipeline->chunk_text >= pipeline->chunk_text_max) {
         DH_TRY(flush_chunk(pipeline));
     }
     return need_slot(pipeline);

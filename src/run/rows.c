@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPEN_SPILLS = 64 };
+enum { OPEN_SPILLS = 64, VALUES_AT_ONCE = 4 << 20 };
 
 /* A spill has one place among the open ones (place_of), and its descriptor is closed when another needs it.
  */
@@ -315,6 +315,26 @@ dh_status dh_row_reader_read_values(dh_row_reader *reader, uint64_t first, uint3
     DH_TRY(ended(reader, read_block(reader, first, count, &what)));
     *out = &reader->block;
     return DH_OK;
+}
+
+uint32_t dh_row_reader_few(const dh_row_reader *reader, uint64_t first, uint64_t most)
+{
+    const uint64_t limit = most < DH_BLOCK_ROWS ? most : DH_BLOCK_ROWS;
+    uint64_t rows = 0;
+    uint64_t bytes = 0;
+    for (uint64_t chunk = limit > 0 ? find_chunk(reader->table, first) : 0;
+         rows < limit && bytes < VALUES_AT_ONCE && chunk < reader->table->count; chunk++) {
+        const dh_chunk_entry *entry = &reader->table->entry[chunk];
+        const uint64_t from = first + rows - entry->first_row;
+        if (from < entry->rows) { /* chunks may have no row at all */
+            const uint64_t each = entry->value_bytes / entry->rows + 1;
+            const uint64_t fit = (VALUES_AT_ONCE - bytes) / each + 1;
+            const uint64_t here = entry->rows - from < fit ? entry->rows - from : fit;
+            rows += here;
+            bytes += here * each;
+        }
+    }
+    return (uint32_t)(rows < limit ? rows : limit);
 }
 
 static dh_status read_column(dh_row_reader *reader, uint32_t column, uint64_t first, uint32_t count,

@@ -53,6 +53,10 @@ dh_status dh_row_reader_read(dh_row_reader *reader, uint64_t first, uint32_t cou
 dh_status dh_row_reader_read_values(dh_row_reader *reader, uint64_t first, uint32_t count, bool all,
                                     const dh_row_block **out);
 
+/* How many rows from `first` on, of `most`, have values of a few MiB together by what their chunks hold on
+ * average: what is read at a time. 1 at least. */
+uint32_t dh_row_reader_few(const dh_row_reader *reader, uint64_t first, uint64_t most);
+
 /* Reads one column of the schema for rows [first, first + count) into out: count * row_size bytes. */
 dh_status dh_row_reader_column(dh_row_reader *reader, uint32_t column, uint64_t first, uint32_t count,
                                void *out);

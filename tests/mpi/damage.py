@@ -103,7 +103,7 @@ def check_journals_cut(checks, prepared, rng, count):
     cuts = [(journal, at) for journal in prepared.journals for at in range(len(journal.data))]
     edges = [(journal, HEADER + ENTRY * n + d) for journal in prepared.journals for n in (0, 1, len(journal.entries) - 1)
              for d in (-1, 0, 1)]
-    chosen = sample(rng, cuts, count, 30) + (edges if count is not None else rng.sample(edges, 10))
+    chosen = sample(rng, cuts, count, 12) + (edges if count is not None else rng.sample(edges, 8))
     for journal, at in chosen:
         case = prepared.case()
         os.truncate(f"{case.checkpoint}/{journal.name}", at)
@@ -119,7 +119,7 @@ def check_journals_flipped(checks, prepared, rng, count):
     journals = [min(prepared.journals, key=lambda journal: len(journal.data))] if count == 0 else prepared.journals
     bits = [(journal, bit) for journal in journals for bit in range(8 * len(journal.data))]
     headers = [(journal, bit) for journal, bit in bits if bit < 8 * HEADER]
-    chosen = sample(rng, bits, count, 50) + (rng.sample(headers, 10) if count is None else [])
+    chosen = sample(rng, bits, count, 22) + (rng.sample(headers, 6) if count is None else [])
     for journal, bit in chosen:
         case = prepared.case()
         flip(f"{case.checkpoint}/{journal.name}", [bit])

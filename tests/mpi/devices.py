@@ -8,7 +8,7 @@ import sys
 import support
 
 BACKENDS = ["cpu", "cuda", "opencl"]
-JOBS = ["documents", "profile", "digest"]
+JOBS = ["documents", "profile", "digest", "features", "neardup"]
 
 
 def listed(checks, label, ranks=0, **options):

@@ -101,7 +101,7 @@ def check_kills(checks, bench, sample):
         for call in CALLS:  # the rare calls are the ones that matter
             if counts[call] < 60:
                 cases += [(start, f"call={call},error=KILL,at={n}") for n in range(1, counts[call] + 1)]
-    cases = sample.of([c for c in cases if c[0] != bench.mapped], 14) + sample.of([c for c in cases if c[0] == bench.mapped], 14)
+    cases = sample.of([c for c in cases if c[0] != bench.mapped], 10) + sample.of([c for c in cases if c[0] == bench.mapped], 10)
     places = ("planned", "recovered", "mapped", "reduced", "written", "publish", "published")
     cases += sample.of([(start, f"call=place,path={place},error=KILL") for place in places for start in starts(bench)], 6)
     for start, fault in cases:
@@ -215,7 +215,7 @@ def check_errors(checks, bench, sample):
                 cases += [(start, 0, call, n, ",persist")] * (n < 30)
     few = [c for c in cases if c[2] not in ("read", "stat", "open", "write")]
     many = [c for c in cases if c[2] in ("read", "stat", "open", "write")]
-    chosen = sample.of(few, 30) + sample.of(many, 25)
+    chosen = sample.of(few, 25) + sample.of(many, 20)
     spread = [(start, 3, call, n, persist, rank) for start in starts(bench) for call in CALLS
               for n in (1, 2, 3, 5, 8, 12, 20) for persist in ("", ",persist") for rank in range(3)]
     chosen += sample.of(spread, 10)

@@ -50,6 +50,12 @@ class Bench(support.Bench):
         return None, 0
 
 
+class SmallBench(Bench):
+    """Of less; nothing is spilled."""
+
+    make_corpus = staticmethod(support.small_corpus)
+
+
 def stages_of(case):
     return {name for name in STAGES if os.path.exists(f"{case.checkpoint}/stage-{name}")}
 
@@ -144,12 +150,11 @@ def check_places(checks, bench, count):
     several = [(place, at, ranks, rank) for place, at in places for ranks, rank in ((0, None), (3, None), (3, 0), (3, 2))]
     several = [c for c in several if c[0] != "stage," or c[3] in (None, 0)]
     wanted = faults.Sample(count)
-    short = [("shuffle", 3, 0, None), ("stage-part", 1, 3, 2), ("stage,", 3, 0, None), ("stage-part", 3, 3, None),
-             ("reduced", 1, 3, 0)]
+    short = [("shuffle", 3, 0, None), ("stage-part", 1, 3, 2), ("stage,", 3, 0, None), ("reduced", 1, 3, 0)]
     for place, at, ranks, rank in short if count is None else wanted.of(several, 0):
         fault = f"call=place,path={place.rstrip(',')},error=KILL,at={at}" + (f",rank={rank}" if rank is not None else "")
         chain(checks, bench, rng, counts, fault, ranks)
-    for _ in range(3 if count is None else 10 * (count or 20)):
+    for _ in range(2 if count is None else 10 * (count or 20)):
         chain(checks, bench, rng, counts, chosen_points(counts, rng), rng.choice(RANKS))
 
 
@@ -197,8 +202,8 @@ def check_damage(checks, bench, count):
     cases = [(name, file, how) for name, case in prepared.items() for file in sorted(os.listdir(case.checkpoint))
              if file.startswith(("stage-", "part-")) for how in (*damage.WAYS, "flipped", "flipped", "cut", "cut")]
     wanted = faults.Sample(count)
-    parts = wanted.of([c for c in cases if c[1].startswith("part-")], 10)
-    for name, file, how in parts + wanted.of([c for c in cases if c[1].startswith("stage-")], 6):
+    parts = wanted.of([c for c in cases if c[1].startswith("part-")], 8)
+    for name, file, how in parts + wanted.of([c for c in cases if c[1].startswith("stage-")], 4):
         damaged(checks, bench, rng, prepared[name], file, how, other)
 
 
@@ -247,8 +252,8 @@ def damaged(checks, bench, rng, prepared, file, how, other):
 def check_leave(checks, bench, count):
     """Stopped at a place, told to leave, stopped again until the time for that is over, and then it leaves."""
     usr1, term = signal.SIGUSR1, signal.SIGTERM
-    cases = [("shuffle", 2, 4, 0, usr1), ("shuffle", 5, 7, 3, usr1), ("stage-part", 1, 2, 2, term), ("shuffle", 3, 5, 0, "stop"),
-             ("shuffle", 4, 6, 3, "stop"), ("shuffle", 2, 3, 2, "--max-time")]
+    cases = [("shuffle", 2, 4, 0, usr1), ("shuffle", 5, 7, 3, usr1), ("stage-part", 1, 2, 2, term), ("shuffle", 4, 6, 3, "stop"),
+             ("shuffle", 2, 3, 2, "--max-time")]
     if count is not None:
         cases += [("shuffle", at, at + 2, ranks, how) for at in range(1, 9) for ranks in RANKS
                   for how in (usr1, signal.SIGUSR2, term, "stop", "--max-time")]
@@ -402,18 +407,20 @@ def check_options(checks, bench, count):
 
 # ---- all of it --------------------------------------------------------------------------------------------------
 
-PARTS = {"places": check_places, "damage": check_damage, "leave": check_leave, "frozen": check_frozen, "memory": check_memory,
-         "options": check_options}
+PARTS = {"places": check_places, "leave": check_leave, "frozen": check_frozen}
+SMALL_PARTS = {"damage": check_damage, "memory": check_memory, "options": check_options}
 
 
 def main():
     """reduce.py [PROGRAM] [COUNT|all] [PART...]"""
     checks = support.Checks()
-    only, count = support.words_given(PARTS)
+    only, count = support.words_given({**PARTS, **SMALL_PARTS})
     print(f"seed {SEED}")
-    with support.folder() as work:
-        bench = Bench(checks, work)
-        support.run_parts(PARTS, only, lambda check: check(checks, bench, count))
+    for kind, parts in ((Bench, PARTS), (SmallBench, SMALL_PARTS)):
+        if not only or set(only) & set(parts):
+            with support.folder() as work:
+                bench = kind(checks, work)
+                support.run_parts(parts, only, lambda check: check(checks, bench, count))
     checks.exit()
 
 

@@ -12,7 +12,7 @@ static dh_settings settings;
 static int set_up(void **state)
 {
     (void)state;
-    static const char *const argv[] = {"dhatu", "run", "-j", "profile,digest,null", "--backend", "cpu", "in"};
+    static const char *const argv[] = {"dhatu", "run", "-j", "profile,digest,features,vocab,neardup,null", "--backend", "cpu", "in"};
     dh_options options;
     if (dh_options_resolve((int)COUNT(argv), (char **)(uintptr_t)argv, &options) != DH_OK) {
         return -1;
@@ -226,8 +226,8 @@ static void test_cpu(void **state)
     assert_int_equal(inventory.kind[0].device_count, 1);
     const dh_inventory_device *device = &inventory.kind[0].device[0];
     assert_int_equal(device->state, DH_DEVICE_GOOD);
-    assert_int_equal(device->rate_count, 3); /* null is not measured */
-    const char *const job[] = {"documents", "profile", "digest"};
+    assert_int_equal(device->rate_count, 5); /* vocab and null are not measured */
+    const char *const job[] = {"documents", "profile", "digest", "features", "neardup"};
     for (size_t r = 0; r < COUNT(job); r++) {
         assert_string_equal(device->rate[r].job, job[r]);
         assert_true(device->rate[r].documents > 100);
@@ -374,7 +374,7 @@ static void test_small(void **state)
     fake.documents_max = 100; /* 1,024 halved four times: 64 */
     assert_string_equal(take_inventory(&fake_kind, &inventory), "");
     assert_int_equal(inventory.found, DH_OK);
-    assert_int_equal(inventory.kind[0].device[0].rate_count, 3);
+    assert_int_equal(inventory.kind[0].device[0].rate_count, 5);
     assert_int_equal(fake.most_documents, 64);
     assert_int_equal(fake.pinned, 0);
     dh_inventory_free(&inventory);
@@ -389,7 +389,7 @@ static void test_accelerator(void **state)
     fake.polls_to_ready = 2;
     assert_string_equal(take_inventory(&fake_kind, &inventory), "");
     assert_int_equal(inventory.found, DH_OK);
-    assert_int_equal(inventory.kind[0].device[0].rate_count, 3);
+    assert_int_equal(inventory.kind[0].device[0].rate_count, 5);
     assert_true(fake.lanes > 1);
     assert_int_equal(fake.busy_most, fake.lanes);
     assert_int_equal(fake.busy_now, 0);
