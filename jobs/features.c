@@ -18,6 +18,8 @@ enum {
     INSERTION_MAX = 24, /* so few are sorted by insertion */
     DIGIT_BITS_MAX = 11,
     DIGITS_MAX = 1 << DIGIT_BITS_MAX,
+    PASSES_MAX = 4,
+    KEY_COST = 2,         /* values of a digit that take as long as a key, in a pass */
     VALUE_BYTES_MAX = 10, /* two numbers of 32 bits, LEB128 */
     COLUMN_BITS_MAX = 31
 };
@@ -76,20 +78,34 @@ static void sort_few(uint32_t *key, uint32_t count)
     }
 }
 
-/* Bits of a digit: a pass costs two steps a key and about two a digit, so few keys want small digits. */
-static unsigned digit_bits(uint32_t count, unsigned column_bits)
+/* How many digits a column is cut into. Few keys want small digits. */
+static unsigned digits_of(uint32_t count, unsigned column_bits)
 {
-    unsigned best = DIGIT_BITS_MAX;
+    unsigned best = PASSES_MAX;
     uint64_t least = UINT64_MAX;
-    for (unsigned passes = 1; passes <= 4; passes++) {
+    for (unsigned passes = 1; passes <= PASSES_MAX; passes++) {
         const unsigned bits = (column_bits + passes - 1) / passes;
-        const uint64_t cost = passes * ((uint64_t)count + (UINT64_C(1) << bits));
+        const uint64_t cost = passes * (KEY_COST * (uint64_t)count + (UINT64_C(1) << bits));
         if (bits <= DIGIT_BITS_MAX && cost < least) {
             least = cost;
-            best = bits;
+            best = passes;
         }
     }
     return best;
+}
+
+/* `passes` is a constant where this is called. */
+__attribute__((always_inline)) static inline void
+count_digits(const uint32_t *key, uint32_t count, unsigned passes, unsigned bits, uint32_t *place)
+{
+    const uint32_t mask = (UINT32_C(1) << bits) - 1;
+    memset(place, 0, (passes * sizeof *place) << bits);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t rest = key[i] >> 1;
+        for (unsigned p = 0; p < passes; p++, rest >>= bits) {
+            place[(p << bits) + (rest & mask)]++;
+        }
+    }
 }
 
 /* By column; within one the order does not matter. The result is in key or in other: returned. */
@@ -99,22 +115,34 @@ static uint32_t *sort_by_column(uint32_t *key, uint32_t *other, uint32_t count, 
         sort_few(key, count);
         return key;
     }
-    const unsigned bits = digit_bits(count, column_bits);
+    uint32_t place[PASSES_MAX * DIGITS_MAX];
+    const unsigned passes = digits_of(count, column_bits);
+    const unsigned bits = (column_bits + passes - 1) / passes;
     const uint32_t digits = UINT32_C(1) << bits;
-    for (unsigned shift = 1; shift <= column_bits; shift += bits) {
-        uint32_t place[DIGITS_MAX];
-        memset(place, 0, digits * sizeof *place);
-        for (uint32_t i = 0; i < count; i++) {
-            place[key[i] >> shift & (digits - 1)]++;
-        }
+    switch (passes) {
+    case 1:
+        count_digits(key, count, 1, bits, place);
+        break;
+    case 2:
+        count_digits(key, count, 2, bits, place);
+        break;
+    case 3:
+        count_digits(key, count, 3, bits, place);
+        break;
+    default:
+        count_digits(key, count, PASSES_MAX, bits, place);
+        break;
+    }
+    uint32_t *here = place;
+    for (unsigned shift = 1; shift <= passes * bits; shift += bits, here += digits) {
         uint32_t sum = 0;
         for (uint32_t d = 0; d < digits; d++) {
-            const uint32_t here = place[d];
-            place[d] = sum;
-            sum += here;
+            const uint32_t of_digit = here[d];
+            here[d] = sum;
+            sum += of_digit;
         }
         for (uint32_t i = 0; i < count; i++) {
-            other[place[key[i] >> shift & (digits - 1)]++] = key[i];
+            other[here[key[i] >> shift & (digits - 1)]++] = key[i];
         }
         uint32_t *sorted = other;
         other = key;
@@ -123,41 +151,70 @@ static uint32_t *sort_by_column(uint32_t *key, uint32_t *other, uint32_t count, 
     return key;
 }
 
+static inline uint32_t key_of(uint32_t hash, uint32_t columns, uint32_t sign)
+{
+    return dh_feature_column(hash, columns) << 1 | (hash >> DH_FEATURE_SIGN_BIT & sign);
+}
+
 static uint32_t make_keys(const dh_job_options *options, const uint32_t *hash, uint64_t tokens, uint32_t *key)
 {
     const uint32_t lengths = dh_ngram_lengths(options->ngrams);
+    const uint32_t columns = options->features;
     const uint32_t sign = options->alternate_sign ? 1 : 0;
+    const uint64_t whole = tokens >= options->ngrams.most ? tokens - options->ngrams.most + 1 : 0;
     uint32_t count = 0;
-    for (uint64_t t = 0; t < tokens; t++, hash += lengths) {
-        for (uint32_t i = 0; i < lengths && t + options->ngrams.least + i <= tokens; i++) {
-            key[count++] =
-                dh_feature_column(hash[i], options->features) << 1 | (hash[i] >> DH_FEATURE_SIGN_BIT & sign);
+    for (; count < whole * lengths; count++) {
+        key[count] = key_of(hash[count], columns, sign);
+    }
+    for (uint64_t t = whole; t < tokens; t++) { /* the document ends before the longest n-gram does */
+        for (uint32_t i = 0; t + options->ngrams.least + i <= tokens; i++) {
+            key[count++] = key_of(hash[t * lengths + i], columns, sign);
         }
     }
     return count;
 }
 
+/* Adds up the counts of each column, of count keys in the order of columns: the columns go over the keys, the
+ * sums to value. Whether a key has the column of the one before is guessed wrong often, so there is no branch
+ * on it. *made: how many. False when a sum does not fit. */
+static bool add_up(uint32_t *key, uint32_t count, int32_t *value, uint32_t *made)
+{
+    uint32_t places = 0; /* of columns so far */
+    uint32_t before = UINT32_MAX;
+    int64_t sum = 0;
+    bool fits = true;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t column = key[i] >> 1;
+        const int64_t one = 1 - 2 * (int64_t)(key[i] & 1);
+        const bool is_new = column != before;
+        places += is_new;
+        sum = (is_new ? 0 : sum) + one;
+        fits &= sum == (int32_t)sum;
+        key[places - 1] = column;
+        value[places - 1] = (int32_t)sum;
+        before = column;
+    }
+    *made = places;
+    return fits;
+}
+
 /* Sums of zero stay, as scikit-learn's do: the document has the column. */
-static dh_status put_values(const dh_job_options *options, const uint32_t *key, uint32_t count,
+static dh_status put_values(const dh_job_options *options, uint32_t *key, uint32_t count, int32_t *value,
                             dh_buffer *out, uint32_t *values)
 {
     DH_TRY(dh_buffer_reserve(out, (size_t)count * VALUE_BYTES_MAX));
+    uint32_t made = 0;
+    if (!add_up(key, count, value, &made) && !options->binary) {
+        return dh_error(DH_FAILED, "job features: a document has more than 2^31 n-grams of one column");
+    }
     uint8_t *put = out->data + out->size;
     uint32_t before = 0;
-    uint32_t made = 0;
-    for (uint32_t i = 0; i < count; made++) {
-        const uint32_t column = key[i] >> 1;
-        int64_t value = 0;
-        for (; i < count && key[i] >> 1 == column; i++) {
-            value += 1 - 2 * (int64_t)(key[i] & 1);
-        }
-        value = options->binary ? 1 : value;
-        if (value > INT32_MAX || value < INT32_MIN) {
-            return dh_error(DH_FAILED, "job features: a document has more than 2^31 n-grams of one column");
-        }
-        put = dh_leb128_put(put, column - before);
-        put = dh_leb128_put(put, dh_zigzag(value));
-        before = column;
+    for (uint32_t i = 0; i < made; i++) {
+        const uint32_t step = key[i] - before;
+        const uint64_t coded = dh_zigzag(options->binary ? 1 : value[i]);
+        before = key[i];
+        put = step >> DH_LEB128_SHORT_BITS == 0 ? dh_leb128_put_short(put, step) : dh_leb128_put(put, step);
+        put = dh_leb128_put(put, coded);
     }
     out->size = (size_t)(put - out->data);
     *values = made;
@@ -183,8 +240,9 @@ static dh_status features_values(const void *state, const dh_batch *batch, void 
     uint32_t *key = memory != NULL ? memory : local;
     const uint32_t *hash = (const uint32_t *)column[COLUMN_HASHES] + first * lengths;
     const uint32_t made = make_keys(job->options, hash, tokens, key);
-    const uint32_t *sorted = sort_by_column(key, key + most, made, job->column_bits);
-    const dh_status status = put_values(job->options, sorted, made, out, count);
+    uint32_t *sorted = sort_by_column(key, key + most, made, job->column_bits);
+    int32_t *value = (int32_t *)(sorted == key ? key + most : key);
+    const dh_status status = put_values(job->options, sorted, made, value, out, count);
     free(memory);
     return status;
 }

@@ -231,7 +231,7 @@ static dh_backend_status cpu_profile(dh_lane *lane, const dh_profile_out *out)
 
 static dh_backend_status cpu_ngrams(dh_lane *lane, dh_ngram_range range, uint32_t *hash)
 {
-    dh_ngrams_batch(lane->batch, range, hash);
+    dh_ngrams_batch(((const cpu_backend *)lane->backend)->features, lane->batch, range, hash);
     return DH_BACKEND_OK;
 }
 

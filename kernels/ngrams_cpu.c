@@ -4,19 +4,12 @@
  * as a whole word in the same way: nearly always there is more spelling behind. */
 #include "kernels/ngrams_cpu.h"
 
+#include "kernels/backend.h"
 #include "kernels/ngrams_core.h"
 
 #include <string.h>
 
 enum { WORD = 4, MASKED_WORDS = 2 };
-
-/* The spelling of a document, and how many bytes of the batch's spelling may be read from its begin on. */
-typedef struct document_spelling {
-    const uint8_t *bytes;
-    uint64_t readable;
-    const uint32_t *token_end;
-    uint64_t tokens;
-} document_spelling;
 
 static inline uint32_t load_word(const uint8_t *bytes)
 {
@@ -30,7 +23,7 @@ static inline uint32_t load_word(const uint8_t *bytes)
 }
 
 /* The n-grams that begin with a token: all lengths exist, and behind the longest a word may be read. */
-static inline void hash_token(const document_spelling *spelling, uint64_t token, uint32_t least,
+static inline void hash_token(const dh_document_spelling *spelling, uint64_t token, uint32_t least,
                               uint32_t most, uint32_t *hash)
 {
     const uint32_t begin = token == 0 ? 0 : spelling->token_end[token - 1] + 1U;
@@ -55,31 +48,43 @@ static inline void hash_token(const document_spelling *spelling, uint64_t token,
     }
 }
 
-static void hash_document(const document_spelling *spelling, uint32_t least, uint32_t most, uint32_t *hash)
+/* done: of how many tokens the n-grams are hashed already. */
+static void hash_document(const dh_document_spelling *spelling, uint64_t done, dh_ngram_range range,
+                          uint32_t *hash)
 {
-    const uint32_t lengths = most - least + 1;
+    const uint32_t lengths = dh_ngram_lengths(range);
+    const uint32_t most = range.most;
     uint64_t whole = spelling->tokens >= most ? spelling->tokens - most + 1 : 0;
-    while (whole > 0 && spelling->token_end[whole + most - 2] + (uint64_t)WORD > spelling->readable) {
+    while (whole > done && spelling->token_end[whole + most - 2] + (uint64_t)WORD > spelling->readable) {
         whole--;
     }
-    for (uint64_t t = 0; t < whole; t++) {
-        hash_token(spelling, t, least, most, hash + t * lengths);
+    uint64_t t = done;
+    for (; t < whole; t++) {
+        hash_token(spelling, t, range.least, most, hash + t * lengths);
     }
-    for (uint64_t t = whole; t < spelling->tokens; t++) {
-        dh_ngrams_token(spelling->bytes, spelling->token_end, spelling->tokens, t, least, most,
+    for (; t < spelling->tokens; t++) {
+        dh_ngrams_token(spelling->bytes, spelling->token_end, spelling->tokens, t, range.least, most,
                         hash + t * lengths);
     }
 }
 
-void dh_ngrams_batch(const dh_batch *batch, dh_ngram_range range, uint32_t *hash)
+void dh_ngrams_batch(uint32_t features, const dh_batch *batch, dh_ngram_range range, uint32_t *hash)
 {
     const uint64_t end = batch->spelling_offset[batch->document_count];
     for (uint32_t d = 0; d < batch->document_count; d++) {
-        const document_spelling spelling = {.bytes = batch->spelling + batch->spelling_offset[d],
-                                            .readable = end - batch->spelling_offset[d],
-                                            .token_end = batch->token_end + batch->token_offset[d],
-                                            .tokens = batch->token_offset[d + 1] - batch->token_offset[d]};
-        hash_document(&spelling, range.least, range.most, hash);
+        const dh_document_spelling spelling = {.bytes = batch->spelling + batch->spelling_offset[d],
+                                               .readable = end - batch->spelling_offset[d],
+                                               .token_end = batch->token_end + batch->token_offset[d],
+                                               .tokens = batch->token_offset[d + 1] - batch->token_offset[d]};
+        uint64_t done = 0;
+#if DH_NGRAMS_X86
+        if ((features & DH_CPU_AVX512) != 0) {
+            done = dh_ngrams_document_avx512(&spelling, range, hash);
+        }
+#else
+        (void)features;
+#endif
+        hash_document(&spelling, done, range, hash);
         hash += spelling.tokens * dh_ngram_lengths(range);
     }
 }

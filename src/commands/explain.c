@@ -17,7 +17,7 @@ bool dh_explain_shares_band(const dh_explain_pair *pair, uint32_t band)
 {
     const uint32_t rows = pair->settings.match.band_rows;
     const size_t at = (size_t)band * rows;
-    return pair->has_signatures &&
+    return pair->has_estimate &&
            memcmp(pair->signature[0] + at, pair->signature[1] + at, rows * sizeof(uint32_t)) == 0;
 }
 
@@ -55,36 +55,50 @@ typedef struct pair_columns {
     size_t exact, cluster, size, keep, against, shingles, minhash;
 } pair_columns;
 
-static dh_status add_if_there(pair_columns *columns, const char *path, size_t *index)
+static dh_status add_if_there(pair_columns *columns, const char *path, dh_wanted wanted, size_t *index)
 {
     *index = SIZE_MAX;
-    return dh_h5_has(columns->all.view->h5, path) ? dh_result_columns_add(&columns->all, path, index) : DH_OK;
+    return dh_h5_has(columns->all.view->h5, path) ? dh_result_columns_add(&columns->all, path, wanted, index)
+                                                  : DH_OK;
 }
 
-static dh_status add_columns(pair_columns *columns)
+/* Rows of any length can be claimed, so theirs is checked before they are read. */
+static dh_status add_signatures(pair_columns *columns, uint32_t places)
+{
+    DH_TRY(add_if_there(columns, "obsm/minhash", DH_WANT_INTEGER_ROWS, &columns->minhash));
+    if (columns->minhash == SIZE_MAX) {
+        return DH_OK;
+    }
+    const dh_result_column *column = &columns->all.column[columns->minhash];
+    return column->array.type == DH_U32 && column->elements == places
+               ? DH_OK
+               : dh_error(DH_MISMATCH, "%s: obsm/minhash is not as uns/dhatu/config says",
+                          columns->all.view->path);
+}
+
+static dh_status add_columns(pair_columns *columns, uint32_t places)
 {
     dh_result_columns *all = &columns->all;
-    DH_TRY(dh_result_columns_add(all, "obs/source/codes", &columns->source));
-    DH_TRY(dh_result_columns_add(all, "obs/record", &columns->record));
-    DH_TRY(dh_result_columns_add(all, "obs/offset", &columns->offset));
-    DH_TRY(dh_result_columns_add(all, "obs/tokens", &columns->tokens));
-    DH_TRY(dh_result_columns_add(all, "obs/sha256", &columns->sha256));
-    DH_TRY(add_if_there(columns, "obs/dup_exact", &columns->exact));
-    DH_TRY(add_if_there(columns, "obs/dup_cluster", &columns->cluster));
-    DH_TRY(add_if_there(columns, "obs/dup_size", &columns->size));
-    DH_TRY(add_if_there(columns, "obs/dup_keep", &columns->keep));
-    DH_TRY(add_if_there(columns, "obs/dup_against", &columns->against));
-    DH_TRY(add_if_there(columns, "obs/shingles", &columns->shingles));
-    return add_if_there(columns, "obsm/minhash", &columns->minhash);
+    DH_TRY(dh_result_columns_add(all, "obs/source/codes", DH_WANT_INTEGERS, &columns->source));
+    DH_TRY(dh_result_columns_add(all, "obs/record", DH_WANT_INTEGERS, &columns->record));
+    DH_TRY(dh_result_columns_add(all, "obs/offset", DH_WANT_INTEGERS, &columns->offset));
+    DH_TRY(dh_result_columns_add(all, "obs/tokens", DH_WANT_INTEGERS, &columns->tokens));
+    DH_TRY(dh_result_columns_add(all, "obs/sha256", DH_WANT_TEXTS, &columns->sha256));
+    DH_TRY(add_if_there(columns, "obs/dup_exact", DH_WANT_INTEGERS, &columns->exact));
+    DH_TRY(add_if_there(columns, "obs/dup_cluster", DH_WANT_INTEGERS, &columns->cluster));
+    DH_TRY(add_if_there(columns, "obs/dup_size", DH_WANT_INTEGERS, &columns->size));
+    DH_TRY(add_if_there(columns, "obs/dup_keep", DH_WANT_INTEGERS, &columns->keep));
+    DH_TRY(add_if_there(columns, "obs/dup_against", DH_WANT_TEXTS, &columns->against));
+    DH_TRY(add_if_there(columns, "obs/shingles", DH_WANT_INTEGERS, &columns->shingles));
+    return add_signatures(columns, places);
 }
 
 static dh_status take_source(dh_explain_pair *pair, uint64_t code, dh_explain_document *document)
 {
     dh_result_source source = {0};
-    dh_status status = dh_result_source_read(&pair->view, code, &source);
-    if (status == DH_OK) {
-        status = dh_buffer_append(&document->source, source.name.data, source.name.size);
-    }
+    const dh_status status = dh_result_source_read(&pair->view, code, &source);
+    document->source = source.name;
+    source.name = (dh_buffer){0};
     dh_result_source_free(&source);
     return status;
 }
@@ -99,9 +113,6 @@ static dh_status take_signature(dh_explain_pair *pair, const pair_columns *colum
     const dh_result_column *column = &columns->all.column[columns->minhash];
     const size_t places = dh_match_places(&pair->settings.match);
     void *memory = NULL;
-    if (column->array.type != DH_U32 || column->elements != places) {
-        return dh_error(DH_MISMATCH, "%s: obsm/minhash is not as uns/dhatu/config says", pair->view.path);
-    }
     DH_TRY(dh_allocate(places, sizeof(uint32_t), "a signature", &memory));
     memcpy(memory, column->data.data, places * sizeof(uint32_t));
     pair->signature[which] = memory;
@@ -145,7 +156,7 @@ static dh_status take_document(dh_explain_pair *pair, pair_columns *columns, int
 static dh_status take_documents(dh_explain_pair *pair)
 {
     pair_columns columns = {.all = {.view = &pair->view}};
-    dh_status status = add_columns(&columns);
+    dh_status status = add_columns(&columns, dh_match_places(&pair->settings.match));
     pair->has_clusters = status == DH_OK && columns.exact != SIZE_MAX && columns.cluster != SIZE_MAX &&
                          columns.size != SIZE_MAX && columns.keep != SIZE_MAX;
     for (int d = 0; d < DH_EXPLAINED && status == DH_OK; d++) {
@@ -159,12 +170,29 @@ static dh_status take_documents(dh_explain_pair *pair)
 
 /* ---- the pair ----------------------------------------------------------------------------------------- */
 
+static bool is_all_none(const uint32_t *signature, size_t places)
+{
+    size_t at = 0;
+    while (at < places && signature[at] == DH_MINHASH_NONE) {
+        at++;
+    }
+    return at == places;
+}
+
 static void compare_signatures(dh_explain_pair *pair)
 {
     const dh_match *match = &pair->settings.match;
-    if (pair->has_signatures) {
-        pair->equal = dh_match_equal(pair->signature[0], pair->signature[1], dh_match_places(match));
+    if (!pair->has_signatures) {
+        return;
     }
+    for (int d = 0; d < DH_EXPLAINED; d++) { /* that of a document with shingles has lower values */
+        pair->is_bare[d] = is_all_none(pair->signature[d], dh_match_places(match));
+    }
+    pair->has_estimate = !pair->is_bare[0] && !pair->is_bare[1];
+    if (!pair->has_estimate) {
+        return;
+    }
+    pair->equal = dh_match_equal(pair->signature[0], pair->signature[1], dh_match_places(match));
     for (uint32_t b = 0; b < match->bands; b++) {
         pair->shared_bands += dh_explain_shares_band(pair, b) ? 1 : 0;
     }
@@ -201,9 +229,7 @@ static void free_pair(dh_explain_pair *pair)
 
 dh_status dh_command_explain(const dh_options *options)
 {
-    if (options->argument_count != ARGUMENTS) {
-        return dh_error(DH_USAGE, "explain needs a result and two documents (dhatu explain --help)");
-    }
+    DH_TRY(dh_result_check_arguments(options, ARGUMENTS, "explain needs a result and two documents"));
     dh_explain_pair pair = {0};
     dh_buffer out = {0};
     DH_TRY(dh_result_view_open(options->argument[0], &pair.view));

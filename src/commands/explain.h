@@ -36,6 +36,7 @@ typedef struct dh_explain_texts {
     dh_buffer both_sample[DH_SHINGLE_SAMPLES]; /* their tokens */
     dh_buffer only_sample[DH_EXPLAINED][DH_SHINGLE_SAMPLES];
     uint32_t both_samples, only_samples[DH_EXPLAINED];
+    bool are_equal; /* the same tokens */
 } dh_explain_texts;
 
 typedef struct dh_explain_pair {
@@ -43,9 +44,11 @@ typedef struct dh_explain_pair {
     dh_options run_options; /* as the result records them */
     dh_explain_settings settings;
     dh_explain_document document[DH_EXPLAINED];
-    bool has_clusters;   /* the result was made with neardup */
-    bool has_signatures; /* of the result, or made of the sources */
-    bool has_shingles;   /* document[].shingles is known */
+    bool has_clusters;          /* the result was made with neardup */
+    bool has_signatures;        /* of the result, or made of the sources */
+    bool has_estimate;          /* and both documents have shingles: else their signatures tell nothing */
+    bool is_bare[DH_EXPLAINED]; /* with signatures: the document has no shingles */
+    bool has_shingles;          /* document[].shingles is known */
     bool has_texts;
     uint32_t *signature[DH_EXPLAINED]; /* dh_match_places values each */
     uint32_t equal;                    /* places in which they are equal */

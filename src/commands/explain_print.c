@@ -24,6 +24,13 @@ static double exact(const dh_explain_texts *texts)
     return all > 0 ? (double)texts->both / (double)all : 0.0;
 }
 
+/* Two empty sets have no similarity. */
+static bool has_exact(const dh_explain_pair *pair)
+{
+    const dh_explain_texts *texts = &pair->texts;
+    return pair->has_texts && texts->both + texts->only[0] + texts->only[1] > 0;
+}
+
 static double chance(const dh_explain_pair *pair, double similarity)
 {
     return dh_neardup_chance(similarity, pair->settings.match.bands, pair->settings.match.band_rows);
@@ -51,6 +58,7 @@ static bool are_equal(const dh_explain_pair *pair)
 {
     const dh_explain_document *document = pair->document;
     return (pair->has_clusters && document[0].exact >= 0 && document[0].exact == document[1].exact) ||
+           (pair->has_texts && pair->texts.are_equal) ||
            memcmp(document[0].sha256, document[1].sha256, sizeof document[0].sha256) == 0;
 }
 
@@ -213,6 +221,15 @@ static dh_status print_signatures(const dh_explain_pair *pair, dh_buffer *out)
     if (!pair->has_signatures) {
         return DH_OK;
     }
+    if (!pair->has_estimate) {
+        return dh_buffer_printf(out,
+                                "\n%s no shingles of %u tokens: there is no similarity to estimate, and no "
+                                "band to share\n",
+                                pair->is_bare[0] && pair->is_bare[1] ? "both have"
+                                : pair->is_bare[0]                   ? "the first has"
+                                                                     : "the second has",
+                                pair->settings.shingle_tokens);
+    }
     DH_TRY(dh_buffer_printf(out,
                             "\nestimated similarity  %.4f (%u of %u MinHash values; standard error %.4f)\n",
                             estimate(pair), pair->equal, places, standard_error(pair)));
@@ -244,7 +261,7 @@ static dh_status print_samples(const char *title, const dh_buffer *sample, uint3
 static dh_status print_texts(const dh_explain_pair *pair, dh_buffer *out)
 {
     const dh_explain_texts *texts = &pair->texts;
-    if (!pair->has_texts) {
+    if (!has_exact(pair)) {
         return DH_OK;
     }
     DH_TRY(dh_buffer_printf(out,
@@ -311,6 +328,11 @@ static dh_status append_signatures(const dh_explain_pair *pair, dh_buffer *out)
     if (!pair->has_signatures) {
         return DH_OK;
     }
+    if (!pair->has_estimate) {
+        return dh_buffer_printf(out, ",\"estimated_similarity\":null,\"standard_error\":null,"
+                                     "\"equal_values\":null,\"chance_to_share_a_band\":null,"
+                                     "\"shared_bands\":null");
+    }
     DH_TRY(dh_buffer_printf(out,
                             ",\"estimated_similarity\":%.17g,\"standard_error\":%.17g,\"equal_values\":%u,"
                             "\"chance_to_share_a_band\":%.17g,\"shared_bands\":[",
@@ -340,10 +362,11 @@ static dh_status append_texts(const dh_explain_pair *pair, dh_buffer *out)
     if (!pair->has_texts) {
         return DH_OK;
     }
-    DH_TRY(dh_buffer_printf(out,
-                            ",\"exact_similarity\":%.17g,\"shingles_of_both\":%" PRIu64
-                            ",\"only_first\":%" PRIu64 ",\"only_second\":%" PRIu64,
-                            exact(texts), texts->both, texts->only[0], texts->only[1]));
+    DH_TRY(has_exact(pair) ? dh_buffer_printf(out, ",\"exact_similarity\":%.17g", exact(texts))
+                           : dh_buffer_printf(out, ",\"exact_similarity\":null"));
+    DH_TRY(dh_buffer_printf(
+        out, ",\"shingles_of_both\":%" PRIu64 ",\"only_first\":%" PRIu64 ",\"only_second\":%" PRIu64,
+        texts->both, texts->only[0], texts->only[1]));
     DH_TRY(append_samples("sample_of_both", texts->both_sample, texts->both_samples, out));
     DH_TRY(append_samples("sample_only_first", texts->only_sample[0], texts->only_samples[0], out));
     return append_samples("sample_only_second", texts->only_sample[1], texts->only_samples[1], out);

@@ -196,11 +196,19 @@ static dh_status take_samples(const text_tokens *text, bool is_shared, uint64_t 
     return DH_OK;
 }
 
+static bool have_same_tokens(const text_tokens *text)
+{
+    return text[0].spelling.size == text[1].spelling.size &&
+           (text[0].spelling.size == 0 ||
+            memcmp(text[0].spelling.data, text[1].spelling.data, text[0].spelling.size) == 0);
+}
+
 static dh_status compare_sets(text_reader *self)
 {
     dh_explain_texts *texts = &self->pair->texts;
     const uint32_t length = self->pair->settings.shingle_tokens;
     mark_shared(self);
+    texts->are_equal = have_same_tokens(self->text);
     for (int d = 0; d < DH_EXPLAINED; d++) {
         text_tokens *text = &self->text[d];
         qsort(text->shingle, text->shingles, sizeof(shingle), compare_places);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "commands/commands.h"
 #include "commands/result_corpus.h"
+#include "export/lock.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -24,6 +25,7 @@ typedef struct export_state {
     dh_shared *sources;
     dh_counters *counters;
     dh_export_task task;
+    dh_export_lock *lock; /* on rank 0 */
     dh_buffer done, all_done;
     uint64_t bytes; /* of all shards */
     double start;
@@ -164,9 +166,16 @@ static dh_status finish_list(export_state *self)
     return dh_export_list_finish(&self->task, done, count);
 }
 
+static dh_status begin_list(export_state *self)
+{
+    DH_TRY(dh_folder_create(self->task.folder));
+    DH_TRY(dh_export_lock_take(self->task.folder, &self->lock));
+    return dh_export_list_begin(&self->task);
+}
+
 static dh_status write_shards(export_state *self)
 {
-    DH_TRY(dh_comm_agree(self->comm, is_root(self) ? dh_export_list_begin(&self->task) : DH_OK));
+    DH_TRY(dh_comm_agree(self->comm, is_root(self) ? begin_list(self) : DH_OK));
     DH_TRY(dh_counters_create(self->comm, &self->counters));
     const dh_status written =
         dh_export_write_shards(&self->task, &self->records, self->counters, &self->done);
@@ -227,9 +236,7 @@ static dh_status export_table(export_state *self)
 static dh_status check_options(const dh_options *options)
 {
     const bool table = dh_options_text(options, DH_OPTION_CSV) != NULL;
-    if (options->argument_count != 1) {
-        return dh_error(DH_USAGE, "export needs one result (dhatu export --help)");
-    }
+    DH_TRY(dh_result_check_arguments(options, 1, "export needs one result"));
     if (!dh_options_is_set(options, DH_OPTION_OUTPUT)) {
         return dh_error(DH_USAGE, "export needs --output: %s",
                         table ? "the table, or - for standard output" : "the folder of the shards");
@@ -251,6 +258,8 @@ dh_status dh_command_export(const dh_options *options, int argc, char **argv)
                      ? dh_comm_agree(self.comm, export_table(&self))
                      : export_documents(&self);
     }
+    const dh_status released = dh_export_lock_release(self.lock); /* no rank writes any more */
+    status = status != DH_OK ? status : released;
     const dh_status counted = dh_fault_report();
     status = status != DH_OK ? status : counted;
     free_state(&self);

@@ -28,8 +28,9 @@ typedef struct dh_export_done {
 /* FOLDER/part-000017.jsonl.gz. Appended, with a NUL behind size. */
 dh_status dh_export_shard_path(const dh_export_task *task, uint64_t shard, dh_buffer *out);
 
-/* Begins an export, or goes on with one: makes the folder and its list, or checks that the list is that of
- * this very export; removes what a killed export left half-written. On one rank. Errors: DH_MISMATCH (the
+/* Begins an export, or goes on with one: makes the list of the folder, or checks that the list is that of
+ * this very export; removes what a killed export left half-written. On one rank, which has the folder's lock
+ * (export/lock.h). Errors: DH_MISMATCH (the
  * folder has another export, or shards of none; logged), DH_IO, DH_NO_MEMORY (logged). */
 dh_status dh_export_list_begin(const dh_export_task *task);
 

@@ -42,19 +42,27 @@ static dh_status need(const csv_table *table, const char *path, const char *job)
                                                 view->path, table->kind->name, job);
 }
 
-static dh_status add_all(csv_table *table, const char *const *path)
+typedef struct named_column {
+    const char *path;
+    dh_wanted wanted;
+} named_column;
+
+static dh_status add_all(csv_table *table, const named_column *column, size_t count)
 {
-    for (; *path != NULL; path++) {
-        DH_TRY(dh_result_columns_add(&table->columns, *path, NULL));
+    for (size_t c = 0; c < count; c++) {
+        DH_TRY(dh_result_columns_add(&table->columns, column[c].path, column[c].wanted, NULL));
     }
     return DH_OK;
 }
 
 static dh_status add_document_columns(csv_table *table)
 {
-    static const char *const path[] = {"obs/_index",     "obs/source/codes", "obs/record",
-                                       "obs/lang/codes", "obs/tokens",       NULL};
-    return add_all(table, path);
+    static const named_column column[] = {{"obs/_index", DH_WANT_TEXTS},
+                                          {"obs/source/codes", DH_WANT_INTEGERS},
+                                          {"obs/record", DH_WANT_INTEGERS},
+                                          {"obs/lang/codes", DH_WANT_INTEGERS},
+                                          {"obs/tokens", DH_WANT_INTEGERS}};
+    return add_all(table, column, sizeof column / sizeof *column);
 }
 
 static dh_status open_documents(csv_table *table)
@@ -65,16 +73,19 @@ static dh_status open_documents(csv_table *table)
 
 static dh_status open_profiles(csv_table *table)
 {
-    static const char *const path[] = {"obs/matched", "obs/coverage", "obs/ambiguity", "obs/variance", NULL};
+    static const named_column column[] = {{"obs/matched", DH_WANT_VALUES},
+                                          {"obs/coverage", DH_WANT_VALUES},
+                                          {"obs/ambiguity", DH_WANT_VALUES},
+                                          {"obs/variance", DH_WANT_VALUES}};
     dh_result_view *view = table->columns.view;
     size_t profile = 0;
     DH_TRY(need(table, "obsm/dhatu", "profile"));
     DH_TRY(add_document_columns(table));
-    DH_TRY(add_all(table, path));
-    DH_TRY(dh_result_columns_add(&table->columns, "obsm/dhatu", &profile));
+    DH_TRY(add_all(table, column, sizeof column / sizeof *column));
+    DH_TRY(dh_result_columns_add(&table->columns, "obsm/dhatu", DH_WANT_ROWS, &profile));
+    DH_TRY(dh_result_view_describe(view, "uns/dhatu/profile/categories", DH_WANT_TEXTS, &table->category));
     DH_TRY(dh_result_view_all(view, "uns/dhatu/profile/categories", &table->category, &table->categories));
-    return table->category.type == DH_TEXT &&
-                   table->category.dims[0] == table->columns.column[profile].elements
+    return table->category.dims[0] == table->columns.column[profile].elements
                ? DH_OK
                : dh_error(DH_MISMATCH, "%s: obsm/dhatu has not as many columns as there are categories",
                           view->path);
@@ -82,15 +93,17 @@ static dh_status open_profiles(csv_table *table)
 
 static dh_status open_clusters(csv_table *table)
 {
-    static const char *const path[] = {"obs/dup_size", "obs/dup_keep", NULL};
+    static const named_column column[] = {{"obs/dup_size", DH_WANT_INTEGERS},
+                                          {"obs/dup_keep", DH_WANT_INTEGERS}};
     DH_TRY(need(table, "obs/dup_cluster", "neardup"));
     DH_TRY(add_document_columns(table));
-    DH_TRY(dh_result_columns_add(&table->columns, "obs/dup_exact", &table->exact));
-    DH_TRY(dh_result_columns_add(&table->columns, "obs/dup_cluster", &table->cluster));
-    DH_TRY(add_all(table, path));
+    DH_TRY(dh_result_columns_add(&table->columns, "obs/dup_exact", DH_WANT_INTEGERS, &table->exact));
+    DH_TRY(dh_result_columns_add(&table->columns, "obs/dup_cluster", DH_WANT_INTEGERS, &table->cluster));
+    DH_TRY(add_all(table, column, sizeof column / sizeof *column));
     table->has_against = dh_h5_has(table->columns.view->h5, "obs/dup_against");
-    return table->has_against ? dh_result_columns_add(&table->columns, "obs/dup_against", &table->against)
-                              : DH_OK;
+    return table->has_against
+               ? dh_result_columns_add(&table->columns, "obs/dup_against", DH_WANT_TEXTS, &table->against)
+               : DH_OK;
 }
 
 /* Documents that duplicate another one. */
@@ -106,10 +119,11 @@ static bool is_in_cluster(const csv_table *table, uint64_t row)
 
 static dh_status open_vocabulary(csv_table *table)
 {
-    static const char *const path[] = {"uns/dhatu/vocab/term", "uns/dhatu/vocab/frequency",
-                                       "uns/dhatu/vocab/documents", NULL};
-    DH_TRY(need(table, path[0], "vocab"));
-    return add_all(table, path);
+    static const named_column column[] = {{"uns/dhatu/vocab/term", DH_WANT_TEXTS},
+                                          {"uns/dhatu/vocab/frequency", DH_WANT_INTEGERS},
+                                          {"uns/dhatu/vocab/documents", DH_WANT_INTEGERS}};
+    DH_TRY(need(table, column[0].path, "vocab"));
+    return add_all(table, column, sizeof column / sizeof *column);
 }
 
 static const table_kind kinds[] = {

@@ -199,10 +199,7 @@ dh_status dh_export_list_begin(const dh_export_task *task)
     dh_buffer path = {0};
     dh_buffer head = {0};
     bool exists = false;
-    dh_status status = dh_folder_create(task->folder);
-    if (status == DH_OK) {
-        status = list_path(task, &path);
-    }
+    dh_status status = list_path(task, &path);
     if (status == DH_OK) {
         status = append_head(task, &head);
     }

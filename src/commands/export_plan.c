@@ -137,12 +137,12 @@ static dh_status plan_all(planner *self, dh_result_columns *sources)
 {
     size_t documents = 0;
     size_t bytes = 0;
-    DH_TRY(dh_result_columns_add(&self->columns, "obs/offset", &self->offset));
+    DH_TRY(dh_result_columns_add(&self->columns, "obs/offset", DH_WANT_INTEGERS, &self->offset));
     if (!self->keeps_all) {
-        DH_TRY(dh_result_columns_add(&self->columns, "obs/dup_keep", &self->keep));
+        DH_TRY(dh_result_columns_add(&self->columns, "obs/dup_keep", DH_WANT_INTEGERS, &self->keep));
     }
-    DH_TRY(dh_result_columns_add(sources, "uns/dhatu/sources/documents", &documents));
-    DH_TRY(dh_result_columns_add(sources, "uns/dhatu/sources/bytes", &bytes));
+    DH_TRY(dh_result_columns_add(sources, "uns/dhatu/sources/documents", DH_WANT_INTEGERS, &documents));
+    DH_TRY(dh_result_columns_add(sources, "uns/dhatu/sources/bytes", DH_WANT_INTEGERS, &bytes));
     for (uint64_t s = 0; s < self->view->sources; s += DH_BLOCK_ROWS) {
         DH_TRY(dh_result_columns_reach(sources, s, self->view->sources));
         DH_TRY(add_sources(self, sources, documents, bytes));

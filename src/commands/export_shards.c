@@ -19,7 +19,6 @@ typedef struct exporter {
     dh_result_columns columns;
     size_t id, record, offset, sha256, keep;
     size_t annotations; /* columns from here on are in the annotations, in this order */
-    size_t named;       /* and those from here on come last */
     bool keeps_all;
     dh_record_reader *reader;
     dh_document document;
@@ -47,26 +46,16 @@ static dh_status add_columns(exporter *self)
     dh_h5 *h5 = self->task->view->h5;
     columns->view = self->task->view;
     self->keeps_all = self->task->all || !dh_h5_has(h5, "obs/dup_keep");
-    DH_TRY(dh_result_columns_add(columns, "obs/_index", &self->id));
-    DH_TRY(dh_result_columns_add(columns, "obs/source/codes", &self->annotations));
-    DH_TRY(dh_result_columns_add(columns, "obs/record", &self->record));
-    DH_TRY(dh_result_columns_add(columns, "obs/lang/codes", NULL));
-    DH_TRY(dh_result_columns_add(columns, "obs/tokens", NULL));
-    self->named = columns->count;
+    DH_TRY(dh_result_columns_add(columns, "obs/_index", DH_WANT_TEXTS, &self->id));
+    DH_TRY(dh_result_columns_add(columns, "obs/source/codes", DH_WANT_INTEGERS, &self->annotations));
+    DH_TRY(dh_result_columns_add(columns, "obs/record", DH_WANT_INTEGERS, &self->record));
+    DH_TRY(dh_result_columns_add(columns, "obs/lang/codes", DH_WANT_INTEGERS, NULL));
+    DH_TRY(dh_result_columns_add(columns, "obs/tokens", DH_WANT_INTEGERS, NULL));
     DH_TRY(dh_result_columns_add_scalars(columns));
-    for (size_t c = 0; c < columns->count; c++) {
-        if (strcmp(columns->column[c].path, "obs/offset") == 0) {
-            self->offset = c;
-        } else if (strcmp(columns->column[c].path, "obs/sha256") == 0) {
-            self->sha256 = c;
-        } else if (strcmp(columns->column[c].path, "obs/dup_keep") == 0) {
-            self->keep = c;
-        }
-    }
-    const bool whole = self->offset > 0 && self->sha256 > 0 && (self->keeps_all || self->keep > 0) &&
-                       columns->column[self->sha256].array.type == DH_TEXT;
-    return whole ? DH_OK
-                 : dh_error(DH_MISMATCH, "%s: obs/offset or obs/sha256 is missing", self->task->view->path);
+    DH_TRY(dh_result_columns_find(columns, "obs/offset", DH_WANT_INTEGERS, &self->offset));
+    DH_TRY(dh_result_columns_find(columns, "obs/sha256", DH_WANT_TEXTS, &self->sha256));
+    return self->keeps_all ? DH_OK
+                           : dh_result_columns_find(columns, "obs/dup_keep", DH_WANT_INTEGERS, &self->keep);
 }
 
 static bool is_kept(const exporter *self, uint64_t row)
@@ -144,7 +133,9 @@ static dh_status append_annotations(exporter *self, uint64_t row)
     DH_TRY(dh_buffer_printf(line, ",\"row\":%" PRIu64, row));
     for (size_t c = self->annotations; c < self->columns.count; c++) {
         const dh_result_column *column = &self->columns.column[c];
-        DH_TRY(dh_buffer_printf(line, ",\"%.*s\":", (int)column->name_size, column->name));
+        DH_TRY(dh_buffer_append(line, ",", 1));
+        DH_TRY(dh_json_append_string(line, column->name, column->name_size));
+        DH_TRY(dh_buffer_append(line, ":", 1));
         DH_TRY(dh_result_columns_append(&self->columns, c, row, 0, DH_VALUE_JSON, line));
     }
     return dh_buffer_append(line, "}", 1);

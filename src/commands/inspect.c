@@ -13,6 +13,7 @@
 enum {
     JSON_ELEMENTS_MAX = 20000, /* of a corpus-level array; larger ones are left to HDF5 tools */
     SHOWN_SOURCES = 10,
+    LANGUAGE_SUMS = 3, /* documents, bytes, tokens */
     BAR_WIDTH = 30
 };
 
@@ -26,19 +27,26 @@ typedef struct document_printer {
     uint32_t printed;
 } document_printer;
 
+/* A member's name in JSON; paths may have any bytes. */
+static dh_status append_name(dh_buffer *out, bool is_next, const char *name, size_t size)
+{
+    DH_TRY(dh_buffer_append(out, ",", is_next ? 1 : 0));
+    DH_TRY(dh_json_append_string(out, name, size));
+    return dh_buffer_append(out, ":", 1);
+}
+
 /* A categorical shows the category's name. */
 static dh_status append_category(document_printer *printer, const char *codes_path)
 {
     dh_h5_array array;
     dh_buffer data = {0};
     char path[256];
-    dh_status status = dh_result_view_rows(printer->view, codes_path, printer->row, 1, &array, &data);
-    if (status == DH_OK) {
-        const uint64_t code = dh_element_integer(&array, data.data, 0);
-        (void)snprintf(path, sizeof path, "%.*scategories", (int)(strlen(codes_path) - strlen("codes")),
-                       codes_path);
-        status = dh_result_view_rows(printer->view, path, code, 1, &array, &data);
-    }
+    uint64_t code = 0;
+    DH_TRY(dh_result_view_integer(printer->view, codes_path, printer->row, &code));
+    (void)snprintf(path, sizeof path, "%.*scategories", (int)(strlen(codes_path) - strlen("codes")),
+                   codes_path);
+    DH_TRY(dh_result_view_describe(printer->view, path, DH_WANT_TEXTS, &array));
+    dh_status status = dh_result_view_rows(printer->view, path, code, 1, &array, &data);
     if (status == DH_OK) {
         status = dh_append_element(printer->out, &array, data.data, 0, printer->json);
     }
@@ -51,10 +59,7 @@ static dh_status append_row(document_printer *printer, const char *path)
     dh_h5_array array;
     dh_buffer data = {0};
     dh_status status = dh_result_view_rows(printer->view, path, printer->row, 1, &array, &data);
-    uint64_t count = 1;
-    for (uint32_t d = 1; status == DH_OK && d < array.dim_count; d++) {
-        count *= array.dims[d];
-    }
+    const uint64_t count = status == DH_OK ? dh_row_elements(&array) : 0;
     const bool list = status == DH_OK && array.dim_count > 1;
     if (status == DH_OK && list && printer->json) {
         status = dh_buffer_printf(printer->out, "[");
@@ -83,9 +88,8 @@ static dh_status print_column(void *context, const char *path)
     }
     const bool category = strcmp(tail, "/codes") == 0;
     const int size = (int)(category ? strlen(path) - strlen("/codes") : strlen(path));
-    DH_TRY(printer->json
-               ? dh_buffer_printf(printer->out, "%s\"%.*s\":", printer->printed > 0 ? "," : "", size, path)
-               : dh_buffer_printf(printer->out, "%-*.*s ", 24, size, path));
+    DH_TRY(printer->json ? append_name(printer->out, printer->printed > 0, path, (size_t)size)
+                         : dh_buffer_printf(printer->out, "%-*.*s ", 24, size, path));
     printer->printed++;
     DH_TRY(category ? append_category(printer, path) : append_row(printer, path));
     return printer->json ? DH_OK : dh_buffer_printf(printer->out, "\n");
@@ -133,17 +137,20 @@ static dh_status print_result_array(void *context, const char *path)
     dh_h5_array array;
     dh_buffer data = {0};
     DH_TRY(dh_h5_array_describe(printer->view->h5, path, &array));
-    uint64_t elements = array.dim_count > 0 ? 1 : 0;
-    for (uint32_t d = 0; d < array.dim_count; d++) {
-        elements *= array.dims[d];
+    bool is_small = array.dim_count > 0;
+    uint64_t brackets = 1; /* an array of many empty rows is large, too */
+    for (uint32_t d = 0; d < array.dim_count && is_small; d++) {
+        is_small = array.dims[d] <= JSON_ELEMENTS_MAX;
+        brackets *= is_small && array.dims[d] > 0 ? array.dims[d] : 1;
+        is_small = is_small && brackets <= JSON_ELEMENTS_MAX;
     }
-    if (array.dim_count == 0 || elements > JSON_ELEMENTS_MAX) {
+    if (!is_small) {
         return DH_OK;
     }
     dh_status status = dh_result_view_all(printer->view, path, &array, &data);
     if (status == DH_OK) {
-        status = dh_buffer_printf(printer->out, "%s\"%s\":", printer->printed++ > 0 ? "," : "",
-                                  path + strlen(prefix));
+        status = append_name(printer->out, printer->printed++ > 0, path + strlen(prefix),
+                             strlen(path) - strlen(prefix));
     }
     uint64_t index = 0;
     if (status == DH_OK) {
@@ -161,8 +168,9 @@ static dh_status print_dataset(void *context, const char *path)
     dh_h5_array array;
     dh_buffer text = {0};
     DH_TRY(dh_h5_array_describe(printer->view->h5, path, &array));
-    DH_TRY(dh_buffer_printf(printer->out, "%s{\"path\":\"%s\",\"type\":\"%s\",\"shape\":[",
-                            printer->printed++ > 0 ? "," : "", path, type[array.type]));
+    DH_TRY(dh_buffer_printf(printer->out, "%s{\"path\":", printer->printed++ > 0 ? "," : ""));
+    DH_TRY(dh_json_append_string(printer->out, path, strlen(path)));
+    DH_TRY(dh_buffer_printf(printer->out, ",\"type\":\"%s\",\"shape\":[", type[array.type]));
     for (uint32_t d = 0; d < array.dim_count; d++) {
         DH_TRY(dh_buffer_printf(printer->out, "%s%" PRIu64, d > 0 ? "," : "", array.dims[d]));
     }
@@ -202,23 +210,25 @@ static dh_status summarise_languages(dh_result_view *view, dh_buffer *out)
 {
     dh_table name = {0};
     dh_table sums = {0};
-    dh_status status = dh_table_read(view, "uns/dhatu/documents/language", &name);
+    dh_status status = dh_table_read(view, "uns/dhatu/documents/language", DH_WANT_TEXTS, 0, &name);
     if (status == DH_OK) {
-        status = dh_table_read(view, "uns/dhatu/documents/by_language", &sums);
+        status = dh_table_read(view, "uns/dhatu/documents/by_language", DH_WANT_INTEGER_ROWS,
+                               LANGUAGE_SUMS * name.count, &sums);
     }
     if (status == DH_OK) {
         status =
             dh_buffer_printf(out, "\nLanguages             documents        MB of text            tokens\n");
     }
-    for (uint64_t l = 0; status == DH_OK && l < name.array.dims[0]; l++) {
+    for (uint64_t l = 0; status == DH_OK && l < name.count; l++) {
         status = dh_buffer_printf(out, "  ");
         if (status == DH_OK) {
             status = dh_table_text(&name, l, out, 14);
         }
         if (status == DH_OK) {
-            status = dh_buffer_printf(
-                out, "%15" PRIu64 " %17.2f %17" PRIu64 "\n", dh_table_integer(&sums, 3 * l),
-                (double)dh_table_integer(&sums, 3 * l + 1) / 1e6, dh_table_integer(&sums, 3 * l + 2));
+            status = dh_buffer_printf(out, "%15" PRIu64 " %17.2f %17" PRIu64 "\n",
+                                      dh_table_integer(&sums, LANGUAGE_SUMS * l),
+                                      (double)dh_table_integer(&sums, LANGUAGE_SUMS * l + 1) / 1e6,
+                                      dh_table_integer(&sums, LANGUAGE_SUMS * l + 2));
         }
     }
     dh_table_free(&name);
@@ -231,17 +241,17 @@ static dh_status summarise_quality(dh_result_view *view, dh_buffer *out)
     dh_table name = {0};
     dh_table records = {0};
     dh_table bytes = {0};
-    dh_status status = dh_table_read(view, "uns/dhatu/quality/_index", &name);
+    dh_status status = dh_table_read(view, "uns/dhatu/quality/_index", DH_WANT_TEXTS, 0, &name);
     if (status == DH_OK) {
-        status = dh_table_read(view, "uns/dhatu/quality/records", &records);
+        status = dh_table_read(view, "uns/dhatu/quality/records", DH_WANT_INTEGERS, name.count, &records);
     }
     if (status == DH_OK) {
-        status = dh_table_read(view, "uns/dhatu/quality/bytes", &bytes);
+        status = dh_table_read(view, "uns/dhatu/quality/bytes", DH_WANT_INTEGERS, name.count, &bytes);
     }
     if (status == DH_OK) {
         status = dh_buffer_printf(out, "\nRecords                   number         MB of source\n");
     }
-    for (uint64_t r = 0; status == DH_OK && r < name.array.dims[0]; r++) {
+    for (uint64_t r = 0; status == DH_OK && r < name.count; r++) {
         if (dh_table_integer(&records, r) == 0) {
             continue;
         }
@@ -260,22 +270,26 @@ static dh_status summarise_quality(dh_result_view *view, dh_buffer *out)
     return status;
 }
 
+static dh_status read_first(dh_result_view *view, const char *path, dh_wanted wanted, uint64_t count,
+                            dh_table *out)
+{
+    DH_TRY(dh_result_view_describe(view, path, wanted, &out->array));
+    out->count = count;
+    return dh_result_view_rows(view, path, 0, count, &out->array, &out->data);
+}
+
 static dh_status summarise_sources(dh_result_view *view, dh_buffer *out)
 {
     const uint64_t shown = view->sources < SHOWN_SOURCES ? view->sources : SHOWN_SOURCES;
-    dh_h5_array array;
     dh_table name = {0};
     dh_table documents = {0};
     dh_table bytes = {0};
-    dh_status status =
-        dh_result_view_rows(view, "uns/dhatu/sources/_index", 0, shown, &name.array, &name.data);
+    dh_status status = read_first(view, "uns/dhatu/sources/_index", DH_WANT_TEXTS, shown, &name);
     if (status == DH_OK) {
-        status = dh_result_view_rows(view, "uns/dhatu/sources/documents", 0, shown, &documents.array,
-                                     &documents.data);
+        status = read_first(view, "uns/dhatu/sources/documents", DH_WANT_INTEGERS, shown, &documents);
     }
     if (status == DH_OK) {
-        status = dh_result_view_rows(view, "uns/dhatu/sources/bytes", 0, shown, &array, &bytes.data);
-        bytes.array = array;
+        status = read_first(view, "uns/dhatu/sources/bytes", DH_WANT_INTEGERS, shown, &bytes);
     }
     if (status == DH_OK) {
         status = dh_buffer_printf(out, "\nSources (%" PRIu64 ")            documents               MB\n",
@@ -302,7 +316,7 @@ static dh_status summarise_sources(dh_result_view *view, dh_buffer *out)
 
 static dh_status append_top_id(dh_result_view *view, const dh_table *top, uint64_t category, dh_buffer *out)
 {
-    const int64_t row = (int64_t)dh_table_integer(top, category * top->array.dims[1]);
+    const int64_t row = (int64_t)dh_table_integer(top, category * dh_row_elements(&top->array));
     if (row < 0) {
         return dh_buffer_printf(out, "-\n");
     }
@@ -314,7 +328,7 @@ static dh_status append_top_id(dh_result_view *view, const dh_table *top, uint64
 static dh_status append_category_line(dh_result_view *view, const dh_table *name, const dh_table *totals,
                                       const dh_table *top, uint64_t c, dh_buffer *out)
 {
-    const uint64_t count = name->array.dims[0];
+    const uint64_t count = name->count;
     uint64_t all = 0;
     for (uint64_t i = 0; i < 2 * count; i++) {
         all += dh_table_integer(totals, i);
@@ -340,18 +354,22 @@ static dh_status summarise_profile(dh_result_view *view, dh_buffer *out)
     dh_table name = {0};
     dh_table totals = {0};
     dh_table top = {0};
-    dh_status status = dh_table_read(view, "uns/dhatu/profile/categories", &name);
+    dh_status status = dh_table_read(view, "uns/dhatu/profile/categories", DH_WANT_TEXTS, 0, &name);
     if (status == DH_OK) {
-        status = dh_table_read(view, "uns/dhatu/profile/totals", &totals);
+        status =
+            dh_table_read(view, "uns/dhatu/profile/totals", DH_WANT_INTEGER_ROWS, 2 * name.count, &totals);
     }
     if (status == DH_OK) {
-        status = dh_table_read(view, "uns/dhatu/profile/top_row", &top);
+        status = dh_table_read(view, "uns/dhatu/profile/top_row", DH_WANT_INTEGER_ROWS, name.count, &top);
+    }
+    if (status == DH_OK && top.array.dims[0] < name.count) {
+        status = dh_error(DH_MISMATCH, "%s: uns/dhatu/profile/top_row has too few rows", view->path);
     }
     if (status == DH_OK) {
         status = dh_buffer_printf(
             out, "\nProfile of the corpus, and the document with the highest density of each category\n");
     }
-    for (uint64_t c = 0; status == DH_OK && c < name.array.dims[0]; c++) {
+    for (uint64_t c = 0; status == DH_OK && c < name.count; c++) {
         status = append_category_line(view, &name, &totals, &top, c, out);
     }
     dh_table_free(&name);

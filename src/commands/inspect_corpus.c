@@ -10,26 +10,28 @@ enum { SHOWN_TERMS = 10, SHOWN_COLUMNS = 10, SHOWN_CLUSTERS = 5 };
 
 /* ---- vocabulary -------------------------------------------------------------------------------------- */
 
+enum { VOCABULARY_TOTALS = 2 /* different terms, and all */ };
+
 typedef struct vocabulary_tables {
     dh_table totals, term, frequency, documents;
 } vocabulary_tables;
 
 static dh_status read_vocabulary(dh_result_view *view, vocabulary_tables *out)
 {
-    DH_TRY(dh_table_read(view, "uns/dhatu/vocab/totals", &out->totals));
-    DH_TRY(dh_table_read(view, "uns/dhatu/vocab/term", &out->term));
-    DH_TRY(dh_table_read(view, "uns/dhatu/vocab/frequency", &out->frequency));
-    return dh_table_read(view, "uns/dhatu/vocab/documents", &out->documents);
+    DH_TRY(dh_table_read(view, "uns/dhatu/vocab/totals", DH_WANT_INTEGERS, VOCABULARY_TOTALS, &out->totals));
+    DH_TRY(dh_table_read(view, "uns/dhatu/vocab/term", DH_WANT_TEXTS, 0, &out->term));
+    const uint64_t terms = out->term.count;
+    DH_TRY(dh_table_read(view, "uns/dhatu/vocab/frequency", DH_WANT_INTEGERS, terms, &out->frequency));
+    return dh_table_read(view, "uns/dhatu/vocab/documents", DH_WANT_INTEGERS, terms, &out->documents);
 }
 
 static dh_status append_vocabulary(const vocabulary_tables *tables, dh_buffer *out)
 {
     DH_TRY(dh_buffer_printf(out,
                             "\nVocabulary: %" PRIu64 " different terms, %" PRIu64
-                            " in all; the commonest  frequency      documents\n",
+                            " in all; the commonest\n       frequency      documents  term\n",
                             dh_table_integer(&tables->totals, 0), dh_table_integer(&tables->totals, 1)));
-    const uint64_t terms = tables->term.array.dims[0];
-    for (uint64_t i = 0; i < terms && i < SHOWN_TERMS; i++) {
+    for (uint64_t i = 0; i < tables->term.count && i < SHOWN_TERMS; i++) {
         DH_TRY(dh_buffer_printf(out, "  %14" PRIu64 " %14" PRIu64 "  ",
                                 dh_table_integer(&tables->frequency, i),
                                 dh_table_integer(&tables->documents, i)));
@@ -85,7 +87,7 @@ static dh_status find_common(dh_result_view *view, uint64_t columns, common_colu
 {
     dh_h5_array array;
     dh_buffer data = {0};
-    dh_status status = DH_OK;
+    dh_status status = DH_OK; /* that they are integers was seen before */
     for (uint64_t first = 0; first < columns && status == DH_OK; first += DH_BLOCK_ROWS) {
         const uint64_t left = columns - first;
         const uint64_t count = left < DH_BLOCK_ROWS ? left : DH_BLOCK_ROWS;
@@ -101,7 +103,7 @@ static dh_status find_common(dh_result_view *view, uint64_t columns, common_colu
 static dh_status append_columns(dh_result_view *view, const common_columns *columns, dh_buffer *out)
 {
     dh_table terms = {0};
-    dh_status status = DH_OK;
+    dh_status status = dh_result_view_describe(view, "var/terms", DH_WANT_TEXTS, &terms.array);
     for (uint64_t i = 0; i < columns->count && status == DH_OK; i++) {
         status = dh_result_view_rows(view, "var/terms", columns->column[i], 1, &terms.array, &terms.data);
         if (status == DH_OK) {
@@ -127,8 +129,8 @@ static dh_status summarise_features(dh_result_view *view, dh_buffer *out)
     dh_h5_array data;
     dh_h5_array column;
     common_columns columns = {0};
-    DH_TRY(dh_h5_array_describe(view->h5, "X/data", &data));
-    DH_TRY(dh_h5_array_describe(view->h5, "var/document_frequency", &column));
+    DH_TRY(dh_result_view_describe(view, "X/data", DH_WANT_VALUES, &data));
+    DH_TRY(dh_result_view_describe(view, "var/document_frequency", DH_WANT_INTEGERS, &column));
     DH_TRY(find_common(view, column.dims[0], &columns));
     DH_TRY(dh_buffer_printf(out,
                             "\nHashed features: %" PRIu64 " values in %" PRIu64 " of %" PRIu64
@@ -147,13 +149,14 @@ enum {
     COUNT_CLUSTERS,
     COUNT_CLUSTERED,
     COUNT_KEPT,
-    COUNT_AGAINST
+    COUNT_AGAINST,
+    COUNTS
 };
 
 static dh_status append_clusters(dh_result_view *view, const dh_table *size, const dh_table *row,
                                  dh_buffer *out)
 {
-    for (uint64_t i = 0; i < size->array.dims[0] && i < SHOWN_CLUSTERS; i++) {
+    for (uint64_t i = 0; i < size->count && i < SHOWN_CLUSTERS; i++) {
         const uint64_t first = dh_table_integer(row, i);
         DH_TRY(dh_buffer_printf(out, "  %14" PRIu64 " documents with ", dh_table_integer(size, i)));
         if (first < view->rows) {
@@ -188,12 +191,12 @@ static dh_status summarise_duplicates(dh_result_view *view, dh_buffer *out)
     dh_table count = {0};
     dh_table size = {0};
     dh_table row = {0};
-    dh_status status = dh_table_read(view, "uns/dhatu/neardup/counts", &count);
+    dh_status status = dh_table_read(view, "uns/dhatu/neardup/counts", DH_WANT_INTEGERS, COUNTS, &count);
     if (status == DH_OK) {
-        status = dh_table_read(view, "uns/dhatu/neardup/largest_size", &size);
+        status = dh_table_read(view, "uns/dhatu/neardup/largest_size", DH_WANT_INTEGERS, 0, &size);
     }
     if (status == DH_OK) {
-        status = dh_table_read(view, "uns/dhatu/neardup/largest_row", &row);
+        status = dh_table_read(view, "uns/dhatu/neardup/largest_row", DH_WANT_INTEGERS, size.count, &row);
     }
     if (status == DH_OK) {
         status = append_duplicates(view, &count, out);

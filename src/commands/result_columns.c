@@ -47,10 +47,7 @@ static dh_status open_categories(dh_result_view *view, dh_result_column *column)
     column->category_path = memory;
     memcpy(column->category_path, column->path, stem);
     memcpy(column->category_path + stem, categories_tail, sizeof categories_tail);
-    DH_TRY(dh_h5_array_describe(view->h5, column->category_path, &column->category));
-    if (column->category.type != DH_TEXT || column->category.dim_count != 1) {
-        return dh_error(DH_MISMATCH, "%s: %s is no list of texts", view->path, column->category_path);
-    }
+    DH_TRY(dh_result_view_describe(view, column->category_path, DH_WANT_TEXTS, &column->category));
     column->has_all_categories = column->category.dims[0] <= CATEGORIES_MAX / column->category.text_width;
     return column->has_all_categories
                ? dh_result_view_all(view, column->category_path, &column->category, &column->categories)
@@ -65,26 +62,22 @@ static void set_name(dh_result_column *column)
     column->name_size = strlen(column->name) - (column->is_category ? strlen(codes_tail) : 0);
 }
 
-static dh_status open_column(dh_result_view *view, const char *path, dh_result_column *column)
+static dh_status open_column(dh_result_view *view, const char *path, dh_wanted wanted,
+                             dh_result_column *column)
 {
     column->path = strdup(path);
     if (column->path == NULL) {
         return dh_error(DH_NO_MEMORY, "out of memory: a path");
     }
-    DH_TRY(dh_h5_array_describe(view->h5, path, &column->array));
-    if (column->array.dim_count == 0) {
-        return dh_error(DH_MISMATCH, "%s: %s is a scalar, but an array was expected", view->path, path);
-    }
-    column->elements = 1;
-    for (uint32_t d = 1; d < column->array.dim_count; d++) {
-        column->elements *= column->array.dims[d];
-    }
     column->is_category = ends_with(path, codes_tail);
     set_name(column);
+    DH_TRY(
+        dh_result_view_describe(view, path, column->is_category ? DH_WANT_INTEGERS : wanted, &column->array));
+    column->elements = dh_row_elements(&column->array);
     return column->is_category ? open_categories(view, column) : DH_OK;
 }
 
-dh_status dh_result_columns_add(dh_result_columns *columns, const char *path, size_t *index)
+dh_status dh_result_columns_add(dh_result_columns *columns, const char *path, dh_wanted wanted, size_t *index)
 {
     if (columns->count == columns->capacity) {
         const size_t capacity = columns->capacity == 0 ? COLUMNS_FIRST : 2 * columns->capacity;
@@ -94,7 +87,7 @@ dh_status dh_result_columns_add(dh_result_columns *columns, const char *path, si
         columns->capacity = capacity;
     }
     dh_result_column column = {0};
-    const dh_status status = open_column(columns->view, path, &column);
+    const dh_status status = open_column(columns->view, path, wanted, &column);
     if (status != DH_OK) {
         free_column(&column);
         return status;
@@ -120,12 +113,26 @@ static dh_status add_scalar(void *context, const char *path)
     }
     dh_h5_array array;
     DH_TRY(dh_h5_array_describe(columns->view->h5, path, &array));
-    return array.dim_count == 1 ? dh_result_columns_add(columns, path, NULL) : DH_OK;
+    return array.dim_count == 1 ? dh_result_columns_add(columns, path, DH_WANT_VALUES, NULL) : DH_OK;
 }
 
 dh_status dh_result_columns_add_scalars(dh_result_columns *columns)
 {
     return dh_h5_visit(columns->view->h5, add_scalar, columns);
+}
+
+dh_status dh_result_columns_find(dh_result_columns *columns, const char *path, dh_wanted wanted,
+                                 size_t *index)
+{
+    dh_h5_array array;
+    DH_TRY(dh_result_view_describe(columns->view, path, wanted, &array));
+    for (size_t c = 0; c < columns->count; c++) {
+        if (strcmp(columns->column[c].path, path) == 0) {
+            *index = c;
+            return DH_OK;
+        }
+    }
+    return dh_error(DH_MISMATCH, "%s: %s is not among the columns", columns->view->path, path);
 }
 
 /* ---- values ------------------------------------------------------------------------------------------- */

@@ -35,9 +35,16 @@ typedef struct dh_result_columns {
 /* A zeroed one with its view set is ready; it must outlive it. */
 void dh_result_columns_free(dh_result_columns *columns);
 
-/* Adds a dataset. One of a categorical is named by its codes ("obs/lang/codes"). *index, where it is not
- * NULL, is its place in column[]. Errors: DH_MISMATCH (missing, no array), DH_IO, DH_NO_MEMORY (logged). */
-dh_status dh_result_columns_add(dh_result_columns *columns, const char *path, size_t *index);
+/* Adds a dataset. One of a categorical is named by its codes ("obs/lang/codes"), which are integers whatever
+ * is wanted. *index, where it is not NULL, is its place in column[]. Errors: DH_MISMATCH (missing, not as
+ * wanted), DH_IO, DH_NO_MEMORY (logged). */
+dh_status dh_result_columns_add(dh_result_columns *columns, const char *path, dh_wanted wanted,
+                                size_t *index);
+
+/* The place of a dataset that was added, as values of any type, and is to be more than that. Errors:
+ * DH_MISMATCH (it is not among them, or not as wanted; logged). */
+dh_status dh_result_columns_find(dh_result_columns *columns, const char *path, dh_wanted wanted,
+                                 size_t *index);
 
 /* Adds all columns of obs that have one element a row and are not there yet, in the order of their paths. */
 dh_status dh_result_columns_add_scalars(dh_result_columns *columns);
@@ -49,8 +56,8 @@ dh_status dh_result_columns_read(dh_result_columns *columns, uint64_t first, uin
  * unless it is the one that is there. */
 dh_status dh_result_columns_reach(dh_result_columns *columns, uint64_t row, uint64_t rows);
 
-/* An integer of the block; a text of it, NUL-padded to array.text_width. row counts from the first one of
- * all. */
+/* An integer of the block; a text of it, NUL-padded to array.text_width: of columns that were wanted so. row
+ * counts from the first one of all. */
 uint64_t dh_result_columns_integer(const dh_result_columns *columns, size_t index, uint64_t row);
 const char *dh_result_columns_text(const dh_result_columns *columns, size_t index, uint64_t row,
                                    size_t *size);

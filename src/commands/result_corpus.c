@@ -91,6 +91,21 @@ dh_status dh_result_record_options(const dh_options *run_options, dh_record_opti
     return DH_OK;
 }
 
+/* ---- the command line --------------------------------------------------------------------------------- */
+
+dh_status dh_result_check_arguments(const dh_options *options, int wanted, const char *needs)
+{
+    if (options->argument_count == wanted) {
+        return DH_OK;
+    }
+    if (options->argument_count > wanted && dh_options_text(options, DH_OPTION_SOURCES) != NULL) {
+        return dh_error(DH_USAGE,
+                        "%s, not \"%s\" besides: give --sources once for each source, or a glob in quotes",
+                        needs, options->argument[wanted]);
+    }
+    return dh_error(DH_USAGE, "%s (dhatu %s --help)", needs, dh_command_table[options->command].name);
+}
+
 /* ---- sources ------------------------------------------------------------------------------------------ */
 
 dh_status dh_result_list_sources(const char *inputs, const dh_record_options *records, dh_buffer *block)
@@ -119,40 +134,14 @@ dh_status dh_result_list_sources(const char *inputs, const dh_record_options *re
     return status;
 }
 
-static dh_status read_integer(dh_result_view *view, const char *path, uint64_t row, uint64_t *out)
-{
-    dh_h5_array array;
-    dh_buffer data = {0};
-    const dh_status status = dh_result_view_rows(view, path, row, 1, &array, &data);
-    if (status == DH_OK) {
-        *out = dh_element_integer(&array, data.data, 0);
-    }
-    dh_buffer_free(&data);
-    return status;
-}
-
-static dh_status read_text(dh_result_view *view, const char *path, uint64_t row, dh_buffer *out)
-{
-    dh_h5_array array;
-    dh_buffer data = {0};
-    dh_status status = dh_result_view_rows(view, path, row, 1, &array, &data);
-    out->size = 0;
-    if (status == DH_OK) {
-        status = dh_append_element(out, &array, data.data, 0, false);
-    }
-    if (status == DH_OK) {
-        status = dh_buffer_append(out, "", 1);
-    }
-    dh_buffer_free(&data);
-    return status;
-}
-
 dh_status dh_result_source_read(dh_result_view *view, uint64_t number, dh_result_source *source)
 {
-    DH_TRY(read_text(view, "uns/dhatu/sources/_index", number, &source->name));
-    DH_TRY(read_text(view, "uns/dhatu/sources/hash", number, &source->hash));
-    DH_TRY(read_integer(view, "uns/dhatu/sources/bytes", number, &source->bytes));
-    return read_integer(view, "uns/dhatu/sources/documents", number, &source->documents);
+    source->name.size = 0;
+    source->hash.size = 0;
+    DH_TRY(dh_result_view_text(view, "uns/dhatu/sources/_index", number, &source->name));
+    DH_TRY(dh_result_view_text(view, "uns/dhatu/sources/hash", number, &source->hash));
+    DH_TRY(dh_result_view_integer(view, "uns/dhatu/sources/bytes", number, &source->bytes));
+    return dh_result_view_integer(view, "uns/dhatu/sources/documents", number, &source->documents);
 }
 
 void dh_result_source_free(dh_result_source *source)

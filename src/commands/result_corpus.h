@@ -6,6 +6,10 @@
 #include "options/options.h"
 #include "plan/plan.h"
 
+/* As many arguments as wanted? needs: "export needs one result". Errors: DH_USAGE (logged, with a hint where
+ * the shell made several arguments of one --sources). */
+dh_status dh_result_check_arguments(const dh_options *options, int wanted, const char *needs);
+
 /* The options of the run, as the result records them; the lexicons are the default ones. Owner frees with
  * dh_options_free. Errors: DH_MISMATCH, DH_USAGE, DH_NO_MEMORY (logged). */
 dh_status dh_result_run_options(const dh_result_view *view, dh_options *out);
@@ -19,7 +23,7 @@ dh_status dh_result_list_sources(const char *inputs, const dh_record_options *re
 /* A source of the result. */
 typedef struct dh_result_source {
     uint64_t documents, bytes;
-    dh_buffer name, hash; /* with a NUL behind */
+    dh_buffer name, hash; /* with a NUL behind size */
 } dh_result_source;
 
 /* *source is zeroed or of an earlier call; owner frees with dh_result_source_free. */

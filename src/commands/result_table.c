@@ -1,10 +1,20 @@
 #include "commands/result_table.h"
 
+#include "base/log.h"
+
+#include <inttypes.h>
 #include <string.h>
 
-dh_status dh_table_read(dh_result_view *view, const char *path, dh_table *out)
+dh_status dh_table_read(dh_result_view *view, const char *path, dh_wanted wanted, uint64_t least,
+                        dh_table *out)
 {
-    return dh_result_view_all(view, path, &out->array, &out->data);
+    DH_TRY(dh_result_view_describe(view, path, wanted, &out->array));
+    DH_TRY(dh_result_view_all(view, path, &out->array, &out->data));
+    out->count = out->array.dims[0] * dh_row_elements(&out->array); /* their bytes fit in memory */
+    return out->count >= least
+               ? DH_OK
+               : dh_error(DH_MISMATCH, "%s: %s has %" PRIu64 " elements, but %" PRIu64 " were expected",
+                          view->path, path, out->count, least);
 }
 
 uint64_t dh_table_integer(const dh_table *table, uint64_t index)

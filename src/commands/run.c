@@ -531,6 +531,18 @@ static dh_status check_features(const run_state *run)
                         : DH_USAGE;
 }
 
+static dh_status check_top(const run_state *run)
+{
+    const uint64_t top = run->settings.job_options.top;
+    const uint64_t least = dh_terms_memory(top);
+    if (dh_settings_job(&run->settings, &dh_job_vocab) == NULL || least <= run->settings.memory) {
+        return DH_OK;
+    }
+    return is_root(run) ? dh_error(DH_USAGE, "--top %" PRIu64 " needs --memory %" PRIu64 "M at least", top,
+                                   (least >> MEBI_BITS) + 1)
+                        : DH_USAGE;
+}
+
 static dh_status resolve_here(run_state *run)
 {
     DH_TRY(resolve(run));
@@ -539,6 +551,7 @@ static dh_status resolve_here(run_state *run)
                             : DH_USAGE;
     }
     DH_TRY(check_features(run));
+    DH_TRY(check_top(run));
     return is_root(run) ? note_against(run) : DH_OK;
 }
 

@@ -2,10 +2,9 @@
  * sample of its documents computed again. */
 #include "base/log.h"
 #include "commands/commands.h"
-#include "commands/result_view.h"
+#include "commands/result_corpus.h"
 #include "lexicon/language.h"
 #include "output/content.h"
-#include "plan/plan.h"
 #include "reduce/features.h"
 #include "run/pipeline.h"
 
@@ -13,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ANY_COUNT UINT64_MAX
 
 typedef struct verifier {
     dh_result_view view;
@@ -90,54 +91,9 @@ static dh_status check_content(verifier *self)
 
 /* ---- options of the run ------------------------------------------------------------------------------ */
 
-static dh_status config_value(const verifier *self, const char *name, dh_json_value *value)
-{
-    dh_json_paths *paths = NULL;
-    const char *const path[] = {name};
-    size_t error_offset = 0;
-    DH_TRY(dh_json_paths_create(path, 1, &paths));
-    const dh_json_error error =
-        dh_json_scan(paths, self->view.config.data, self->view.config.size, value, &error_offset);
-    dh_json_paths_free(paths);
-    return error == DH_JSON_OK ? DH_OK
-                               : dh_error(DH_MISMATCH, "%s: uns/dhatu/config is not JSON", self->view.path);
-}
-
-static dh_status take_config_option(verifier *self, dh_option_id id)
-{
-    const dh_option *option = &dh_option_table[id];
-    dh_json_value value;
-    DH_TRY(config_value(self, option->name, &value));
-    if (value.kind != DH_JSON_STRING && value.kind != DH_JSON_NUMBER) {
-        return DH_OK; /* null: it was not set */
-    }
-    void *memory = NULL;
-    DH_TRY(dh_allocate(value.size + 1, 1, "an option", &memory));
-    uint64_t replaced = 0;
-    size_t size = value.size;
-    if (value.kind == DH_JSON_STRING) {
-        size = dh_json_unescape(&value, memory, &replaced);
-    } else {
-        memcpy(memory, value.text, value.size);
-    }
-    ((char *)memory)[size] = '\0';
-    const dh_status status =
-        dh_options_set(&self->run_options, id, memory, DH_ORIGIN_FLAG, "uns/dhatu/config");
-    free(memory);
-    return status;
-}
-
 static dh_status resolve_run(verifier *self)
 {
-    char program[] = "dhatu";
-    char command[] = "run";
-    char *argv[] = {program, command, NULL};
-    DH_TRY(dh_options_resolve(2, argv, &self->run_options));
-    for (int id = 0; id < DH_OPTION_COUNT; id++) {
-        if (dh_option_table[id].in_result && id != DH_OPTION_LEXICON) {
-            DH_TRY(take_config_option(self, (dh_option_id)id));
-        }
-    }
+    DH_TRY(dh_result_run_options(&self->view, &self->run_options));
     const char *lexicon = dh_options_text(self->options, DH_OPTION_LEXICON);
     if (lexicon != NULL) {
         DH_TRY(dh_options_set(&self->run_options, DH_OPTION_LEXICON, lexicon, DH_ORIGIN_FLAG, "--lexicon"));
@@ -164,14 +120,6 @@ static dh_status check_lexicons(verifier *self)
 
 /* ---- the sample -------------------------------------------------------------------------------------- */
 
-static dh_status row_integer(verifier *self, const char *path, uint64_t row, uint64_t *out)
-{
-    dh_h5_array array;
-    DH_TRY(dh_result_view_rows(&self->view, path, row, 1, &array, &self->expected));
-    *out = dh_element_integer(&array, self->expected.data, 0);
-    return DH_OK;
-}
-
 static dh_status differs(const verifier *self, uint64_t row, const char *path)
 {
     return dh_error(DH_MISMATCH, "%s: row %" PRIu64 ": %s is not what its document gives now",
@@ -182,14 +130,12 @@ static dh_status compare_category(verifier *self, const char *column, uint64_t r
 {
     char path[64];
     uint64_t code = 0;
-    dh_h5_array array;
     (void)snprintf(path, sizeof path, "obs/%s/codes", column);
-    DH_TRY(row_integer(self, path, row, &code));
+    DH_TRY(dh_result_view_integer(&self->view, path, row, &code));
     (void)snprintf(path, sizeof path, "obs/%s/categories", column);
-    DH_TRY(dh_result_view_rows(&self->view, path, code, 1, &array, &self->expected));
-    const char *text = (const char *)self->expected.data;
-    const size_t size = strnlen(text, array.text_width);
-    return size == strlen(name) && memcmp(text, name, size) == 0 ? DH_OK : differs(self, row, path);
+    self->expected.size = 0;
+    DH_TRY(dh_result_view_text(&self->view, path, code, &self->expected));
+    return strcmp((const char *)self->expected.data, name) == 0 ? DH_OK : differs(self, row, path);
 }
 
 static dh_status compare_bytes(verifier *self, const char *path, uint64_t row, const void *data, size_t size)
@@ -305,35 +251,6 @@ static dh_status choose_rows(verifier *self)
     return DH_OK;
 }
 
-static dh_status find_source(const verifier *self, const dh_plan *plan, const char *name, uint64_t *index)
-{
-    uint64_t low = 0;
-    uint64_t high = plan->source_count;
-    while (low < high) {
-        const uint64_t middle = low + (high - low) / 2;
-        if (strcmp(dh_plan_name(plan, middle), name) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if (low == plan->source_count || strcmp(dh_plan_name(plan, low), name) != 0) {
-        return dh_error(DH_MISMATCH, "%s: source %s is not among those given by --sources", self->view.path,
-                        name);
-    }
-    *index = low;
-    return DH_OK;
-}
-
-static dh_status source_name(verifier *self, uint64_t code, dh_buffer *out)
-{
-    dh_h5_array array;
-    DH_TRY(dh_result_view_rows(&self->view, "obs/source/categories", code, 1, &array, &self->expected));
-    out->size = 0;
-    DH_TRY(dh_append_element(out, &array, self->expected.data, 0, false));
-    return dh_buffer_append(out, "", 1);
-}
-
 /* The documents [first, last) of the sample are of one source. */
 static dh_status check_source(verifier *self, dh_pipeline *pipeline, uint64_t code, uint64_t first,
                               uint64_t last)
@@ -343,16 +260,16 @@ static dh_status check_source(verifier *self, dh_pipeline *pipeline, uint64_t co
     void *memory = NULL;
     uint64_t index = 0;
     uint64_t found = 0;
-    dh_status status = source_name(self, code, &name);
+    dh_status status = dh_result_view_text(&self->view, "obs/source/categories", code, &name);
     if (status == DH_OK) {
-        status = find_source(self, plan, (const char *)name.data, &index);
+        status = dh_result_source_find(&self->view, plan, (const char *)name.data, &index);
     }
     if (status == DH_OK) {
         status = dh_allocate(last - first, sizeof(uint64_t), "the sample", &memory);
     }
     uint64_t *offset = memory;
     for (uint64_t i = first; i < last && status == DH_OK; i++) {
-        status = row_integer(self, "obs/offset", self->row[i], &offset[i - first]);
+        status = dh_result_view_integer(&self->view, "obs/offset", self->row[i], &offset[i - first]);
     }
     self->next = first;
     if (status == DH_OK) {
@@ -374,10 +291,10 @@ static dh_status check_sample(verifier *self, dh_pipeline *pipeline)
 {
     for (uint64_t first = 0; first < self->sample_count;) {
         uint64_t code = 0;
-        DH_TRY(row_integer(self, "obs/source/codes", self->row[first], &code));
+        DH_TRY(dh_result_view_integer(&self->view, "obs/source/codes", self->row[first], &code));
         uint64_t last = first + 1;
         for (uint64_t next = code; last < self->sample_count; last++) {
-            DH_TRY(row_integer(self, "obs/source/codes", self->row[last], &next));
+            DH_TRY(dh_result_view_integer(&self->view, "obs/source/codes", self->row[last], &next));
             if (next != code) {
                 break;
             }
@@ -388,30 +305,32 @@ static dh_status check_sample(verifier *self, dh_pipeline *pipeline)
     return DH_OK;
 }
 
-static dh_status list_sources(verifier *self)
+/* X and the weights of its columns are read without another look at their types. */
+static dh_status check_array(verifier *self, const char *path, dh_type type, uint64_t elements)
 {
-    char *list = strdup(dh_options_text(self->options, DH_OPTION_SOURCES));
-    char *input[256];
-    size_t count = 0;
-    if (list == NULL) {
-        return dh_error(DH_NO_MEMORY, "out of memory: the sources");
+    dh_h5_array array;
+    DH_TRY(dh_result_view_describe(&self->view, path, DH_WANT_VALUES, &array));
+    if (array.type != type) {
+        return dh_error(DH_MISMATCH, "%s: %s has another type than dhatu writes", self->view.path, path);
     }
-    char *rest = NULL;
-    dh_status status = DH_OK;
-    for (char *one = strtok_r(list, "\n", &rest); one != NULL; one = strtok_r(NULL, "\n", &rest)) {
-        if (count == sizeof input / sizeof *input) {
-            status = dh_error(DH_USAGE, "more than 256 --sources: use a folder, a glob in quotes or @LIST");
-            break;
-        }
-        input[count++] = one;
-    }
-    const dh_plan_options options = {.format = self->settings.records.format,
-                                     .segment_size = DH_CONTENT_BLOCK};
-    if (status == DH_OK) {
-        status = dh_plan_make(&options, input, count, &self->plan_block);
-    }
-    free(list);
-    return status;
+    return elements == ANY_COUNT || array.dims[0] == elements
+               ? DH_OK
+               : dh_error(DH_MISMATCH, "%s: %s has %" PRIu64 " elements instead of %" PRIu64, self->view.path,
+                          path, array.dims[0], elements);
+}
+
+static dh_status read_weights(verifier *self)
+{
+    const uint64_t columns = self->settings.job_options.features;
+    dh_h5_array array;
+    DH_TRY(check_array(self, "var/idf", DH_F64, columns));
+    DH_TRY(check_array(self, "X/indptr", DH_I64, self->view.rows + 1));
+    DH_TRY(check_array(self, "X/indices", DH_I32, ANY_COUNT));
+    DH_TRY(check_array(self, "X/data", DH_F32, ANY_COUNT));
+    DH_TRY(dh_result_view_all(&self->view, "var/idf", &array, &self->weights));
+    self->features =
+        (dh_features){.columns = columns, .weight = (const double *)(const void *)self->weights.data};
+    return DH_OK;
 }
 
 static dh_status compute_again(verifier *self)
@@ -419,13 +338,11 @@ static dh_status compute_again(verifier *self)
     dh_pipeline *pipeline = NULL;
     DH_TRY(resolve_run(self));
     DH_TRY(check_lexicons(self));
-    DH_TRY(list_sources(self));
+    DH_TRY(dh_result_list_sources(dh_options_text(self->options, DH_OPTION_SOURCES), &self->settings.records,
+                                  &self->plan_block));
     DH_TRY(choose_rows(self));
     if (self->settings.value_job != NULL) {
-        dh_h5_array array;
-        DH_TRY(dh_result_view_all(&self->view, "var/idf", &array, &self->weights));
-        self->features = (dh_features){.columns = array.dims[0],
-                                       .weight = (const double *)(const void *)self->weights.data};
+        DH_TRY(read_weights(self));
     }
     const dh_pipeline_hooks hooks = {.take = take_chunk, .context = self};
     DH_TRY(dh_pipeline_create(&self->settings, &hooks, &pipeline));
@@ -460,9 +377,7 @@ static dh_status print_outcome(const verifier *self, dh_status status)
 
 dh_status dh_command_verify(const dh_options *options)
 {
-    if (options->argument_count != 1) {
-        return dh_error(DH_USAGE, "verify needs one result (dhatu verify --help)");
-    }
+    DH_TRY(dh_result_check_arguments(options, 1, "verify needs one result"));
     verifier self = {.options = options};
     DH_TRY(dh_result_view_open(options->argument[0], &self.view));
     dh_status status = check_schema(&self);

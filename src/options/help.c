@@ -13,7 +13,7 @@ static const char *const exit_codes[][2] = {
     {"1", "failed"},
     {"2", "the command line, configuration or a lexicon is wrong"},
     {"65", "more bad records than --max-bad or --strict allow"},
-    {"69", "another run holds the checkpoint folder"},
+    {"69", "another run holds the checkpoint folder, or another export the folder that it writes to"},
     {"70", "internal error: a known answer is wrong"},
     {"74", "I/O error: disk full, no permission, unreadable source"},
     {"75", "all that is done is kept: run the same command again"},

@@ -214,8 +214,10 @@ dh_status dh_neardup_clusters(dh_neardup_work *work, const dh_stage *edges, dh_s
 {
     const dh_stage_place place = dh_neardup_place(work, DH_STAGE_EDGES);
     table_merger merger = {.work = work};
-    DH_TRY(dh_comm_agree(work->reduce->comm, dh_stage_open(&place, edges, &merger.edges)));
-    dh_status status = find_clusters(work, merger.edges, &merger.rows);
+    dh_status status = dh_comm_agree(work->reduce->comm, dh_stage_open(&place, edges, &merger.edges));
+    if (status == DH_OK) {
+        status = find_clusters(work, merger.edges, &merger.rows);
+    }
     if (status == DH_OK) {
         status = store_table(&merger, edges, out);
     }

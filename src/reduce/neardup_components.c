@@ -169,10 +169,12 @@ dh_status dh_components_find(const dh_components_options *options, dh_edge_sourc
                              dh_shuffle **out, uint64_t *rounds)
 {
     dh_union *shortened = NULL;
-    DH_TRY(dh_comm_agree(options->comm,
-                         dh_union_create(options->memory / MEMORY_PARTS, options->nodes, &shortened)));
+    dh_status status = dh_comm_agree(
+        options->comm, dh_union_create(options->memory / MEMORY_PARTS, options->nodes, &shortened));
     dh_edge_sink sink = {.shortened = shortened, .both_ways = true};
-    dh_status status = create_shuffle(options, "largestar", &sink.shuffle);
+    if (status == DH_OK) {
+        status = create_shuffle(options, "largestar", &sink.shuffle);
+    }
     if (status == DH_OK) {
         status = finish(&sink, source(context, &sink));
     }

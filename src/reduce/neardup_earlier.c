@@ -14,8 +14,9 @@
 #define IDS "obs/_index"
 
 enum {
-    HELD_ROWS = 4096, /* that are read at a time: a deflated chunk of them is inflated as a whole */
-    ID_PLACES_MAX = 64,
+    HELD_ROWS = 4096, /* that are read at a time from chunks: each is inflated as a whole */
+    ID_PLACES_MAX = 1024,
+    ID_READ = 8 << 10, /* bytes that are read at a time where ids are not in chunks */
     ID_BYTES = 8 << 20 /* of ids that are held, where one block is not more */
 };
 
@@ -23,11 +24,12 @@ struct dh_earlier {
     dh_h5 *h5;
     uint64_t rows;
     uint32_t id_width;
-    char *ids; /* of blocks of HELD_ROWS rows: block b has place b % id_places */
+    char *ids; /* of blocks of id_rows rows: block b has place b % id_places */
     uint64_t id_places;
     uint64_t held_ids[ID_PLACES_MAX]; /* number of the block + 1; 0: none */
+    uint64_t id_rows;                 /* of a block */
     uint64_t places;
-    uint32_t *signatures; /* of HELD_ROWS rows */
+    uint32_t *signatures; /* of HELD_ROWS rows; NULL: not in chunks, and read as they are asked for */
     uint64_t first_signature, signature_count;
 };
 
@@ -90,20 +92,48 @@ static dh_status check_parameters(dh_earlier *earlier, const char *file,
     return DH_OK;
 }
 
-static dh_status check_columns(dh_earlier *earlier, const char *file, uint64_t places)
+static uint64_t id_rows(const dh_h5_array *ids)
+{
+    const uint64_t rows = ids->text_width > 0 ? ID_READ / ids->text_width : 1;
+    if (ids->chunk_rows > 0 || rows > HELD_ROWS) {
+        return HELD_ROWS;
+    }
+    return rows > 1 ? rows : 1;
+}
+
+/* *in_chunks: signatures are. */
+static dh_status check_columns(dh_earlier *earlier, const char *file, uint64_t places, bool *in_chunks)
 {
     dh_h5_array got;
     const dh_h5_array ids = {.type = DH_TEXT, .dim_count = 1, .dims = {UINT64_MAX}};
     DH_TRY(expect(earlier, file, IDS, &ids, &got));
     earlier->rows = got.dims[0];
     earlier->id_width = got.text_width;
+    earlier->id_rows = id_rows(&got);
     const dh_h5_array signatures = {.type = DH_U32, .dim_count = 2, .dims = {earlier->rows, places}};
     DH_TRY(expect(earlier, file, SIGNATURES, &signatures, &got));
+    *in_chunks = got.chunk_rows > 0;
     const dh_h5_array shingles = {.type = DH_U32, .dim_count = 1, .dims = {earlier->rows}};
     DH_TRY(expect(earlier, file, SHINGLES, &shingles, &got));
     const dh_h5_array sha256 = {
         .type = DH_TEXT, .text_width = DH_SHA256_HEX, .dim_count = 1, .dims = {earlier->rows}};
     return expect(earlier, file, SHA256, &sha256, &got);
+}
+
+static dh_status make_room(dh_earlier *earlier, bool holds_signatures)
+{
+    void *memory = NULL;
+    const uint64_t places = ID_BYTES / (earlier->id_rows * earlier->id_width);
+    earlier->id_places = places < 1 ? 1 : (places < ID_PLACES_MAX ? places : ID_PLACES_MAX);
+    DH_TRY(dh_allocate(earlier->id_places * earlier->id_rows, earlier->id_width, "ids of an earlier result",
+                       &memory));
+    earlier->ids = memory;
+    if (holds_signatures) {
+        DH_TRY(dh_allocate(HELD_ROWS, earlier->places * sizeof *earlier->signatures,
+                           "signatures of an earlier result", &memory));
+        earlier->signatures = memory;
+    }
+    return DH_OK;
 }
 
 dh_status dh_earlier_open(const char *path, const uint64_t parameter[DH_PARAMETER_COUNT], dh_earlier **out)
@@ -116,22 +146,12 @@ dh_status dh_earlier_open(const char *path, const uint64_t parameter[DH_PARAMETE
     if (status == DH_OK) {
         status = check_parameters(earlier, path, parameter);
     }
+    bool in_chunks = false;
     if (status == DH_OK) {
-        status = check_columns(earlier, path, earlier->places);
+        status = check_columns(earlier, path, earlier->places, &in_chunks);
     }
     if (status == DH_OK) {
-        void *ids = NULL;
-        const uint64_t places = ID_BYTES / (HELD_ROWS * (uint64_t)earlier->id_width);
-        earlier->id_places = places < 1 ? 1 : (places < ID_PLACES_MAX ? places : ID_PLACES_MAX);
-        status =
-            dh_allocate(earlier->id_places * HELD_ROWS, earlier->id_width, "ids of an earlier result", &ids);
-        earlier->ids = ids;
-    }
-    if (status == DH_OK) {
-        void *signatures = NULL;
-        status = dh_allocate(HELD_ROWS, earlier->places * sizeof *earlier->signatures,
-                             "signatures of an earlier result", &signatures);
-        earlier->signatures = signatures;
+        status = make_room(earlier, in_chunks);
     }
     if (status != DH_OK) {
         dh_earlier_close(earlier);
@@ -179,6 +199,9 @@ static dh_status hold_signatures(dh_earlier *earlier, uint64_t row)
 
 dh_status dh_earlier_signatures(dh_earlier *earlier, uint64_t first, uint64_t count, uint32_t *out)
 {
+    if (earlier->signatures == NULL) {
+        return dh_h5_array_read(earlier->h5, SIGNATURES, first, count, out);
+    }
     for (uint64_t done = 0; done < count;) {
         DH_TRY(hold_signatures(earlier, first + done));
         const uint64_t from = first + done - earlier->first_signature;
@@ -210,16 +233,17 @@ dh_status dh_earlier_id(dh_earlier *earlier, uint64_t row, const char **id)
     if (row >= earlier->rows) {
         return dh_error(DH_INTERNAL, "row %" PRIu64 " of an earlier result of %" PRIu64, row, earlier->rows);
     }
-    const uint64_t block = row / HELD_ROWS;
+    const uint64_t block = row / earlier->id_rows;
     const uint64_t place = block % earlier->id_places;
-    char *ids = earlier->ids + place * HELD_ROWS * earlier->id_width;
+    char *ids = earlier->ids + place * earlier->id_rows * earlier->id_width;
     if (earlier->held_ids[place] != block + 1) {
-        const uint64_t left = earlier->rows - block * HELD_ROWS;
+        const uint64_t first = block * earlier->id_rows;
+        const uint64_t left = earlier->rows - first;
         earlier->held_ids[place] = 0;
-        DH_TRY(
-            dh_h5_array_read(earlier->h5, IDS, block * HELD_ROWS, left < HELD_ROWS ? left : HELD_ROWS, ids));
+        DH_TRY(dh_h5_array_read(earlier->h5, IDS, first, left < earlier->id_rows ? left : earlier->id_rows,
+                                ids));
         earlier->held_ids[place] = block + 1;
     }
-    *id = ids + row % HELD_ROWS * earlier->id_width;
+    *id = ids + row % earlier->id_rows * earlier->id_width;
     return DH_OK;
 }

@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 /* Parts of the memory of a rank; all of these are there at the same time. */
 enum { PARTS_EQUAL = 1, PARTS_BANDS = 3, PARTS_BUCKETS = 2, PARTS_EDGES = 1, MEMORY_PARTS = 8 };
 
@@ -161,18 +158,54 @@ static dh_status add_member(dh_shuffle *shuffle, uint64_t key, const void *name,
 
 /* ---- equal documents --------------------------------------------------------------------------------- */
 
+enum { NO_DIGIT = 16 };
+
+static uint8_t digit_of(char hex)
+{
+    if (hex >= '0' && hex <= '9') {
+        return (uint8_t)(hex - '0');
+    }
+    const uint8_t ten = 10;
+    return hex >= 'a' && hex <= 'f' ? (uint8_t)(hex - 'a' + ten) : NO_DIGIT;
+}
+
+/* False: these are no hexadecimal digits as dhatu writes them. */
+static bool read_digest(const char hex[DH_SHA256_HEX], uint8_t out[DH_SHA256_SIZE])
+{
+    for (int i = 0; i < DH_SHA256_SIZE; i++) {
+        const uint8_t high = digit_of(hex[2 * i]);
+        const uint8_t low = digit_of(hex[2 * i + 1]);
+        if (high == NO_DIGIT || low == NO_DIGIT) {
+            return false;
+        }
+        out[i] = (uint8_t)(high * NO_DIGIT + low);
+    }
+    return true;
+}
+
+static dh_status add_digest(dh_shuffle *shuffle, const uint8_t digest[DH_SHA256_SIZE], uint64_t member)
+{
+    return add_member(shuffle, dh_pair_number(digest), digest, DH_SHA256_SIZE, member);
+}
+
 static dh_status add_equal(const dh_neardup_work *work, row_piece *piece, uint32_t wide, dh_shuffle *shuffle)
 {
     const size_t size = work->reduce->settings->schema.row_size[wide];
     for (uint64_t row = work->first_row; piece_move(piece, row, work->end_row); row += piece->count) {
         DH_TRY(piece_read(work, piece, wide, DH_ENGINE_TOKENS));
         for (uint32_t i = 0; i < piece->count; i++) {
-            const uint8_t *digest = (const uint8_t *)piece->wide + i * size;
-            /* Hexadecimal digits are no hash. */
-            const uint64_t key = size == DH_SHA256_SIZE ? dh_pair_number(digest) : XXH3_64bits(digest, size);
-            if (piece->narrow[i] > 0) {
-                DH_TRY(add_member(shuffle, key, digest, (uint32_t)size, DH_MEMBER_NEW | (row + i)));
+            const uint8_t *stored = (const uint8_t *)piece->wide + i * size;
+            uint8_t digest[DH_SHA256_SIZE];
+            if (piece->narrow[i] == 0) {
+                continue;
             }
+            if (size == DH_SHA256_SIZE) {
+                memcpy(digest, stored, sizeof digest);
+            } else if (!read_digest((const char *)stored, digest)) {
+                return dh_error(DH_IO, "%s: the SHA-256 of row %" PRIu64 " is none", work->reduce->folder,
+                                row + i);
+            }
+            DH_TRY(add_digest(shuffle, digest, DH_MEMBER_NEW | (row + i)));
         }
     }
     return DH_OK;
@@ -187,8 +220,13 @@ static dh_status add_equal_earlier(const dh_neardup_work *work, row_piece *piece
         DH_TRY(dh_watch_poll(work->reduce->watch));
         DH_TRY(dh_earlier_sha256(work->earlier, row, piece->count, piece->wide));
         for (uint32_t i = 0; i < piece->count; i++) {
-            const char *digest = (const char *)piece->wide + (size_t)i * DH_SHA256_HEX;
-            DH_TRY(add_member(shuffle, XXH3_64bits(digest, DH_SHA256_HEX), digest, DH_SHA256_HEX, row + i));
+            const char *stored = (const char *)piece->wide + (size_t)i * DH_SHA256_HEX;
+            uint8_t digest[DH_SHA256_SIZE];
+            if (!read_digest(stored, digest)) {
+                return dh_error(DH_MISMATCH, "%s: the SHA-256 of row %" PRIu64 " is none",
+                                work->reduce->against, row + i);
+            }
+            DH_TRY(add_digest(shuffle, digest, row + i));
         }
     }
     return DH_OK;
@@ -199,16 +237,16 @@ static dh_status add_equal_earlier(const dh_neardup_work *work, row_piece *piece
 static dh_status drain_equal(const dh_neardup_work *work, dh_shuffle *shuffle, bool against)
 {
     uint64_t key = 0;
-    uint8_t name[DH_SHA256_HEX];
+    uint8_t name[DH_SHA256_SIZE];
     uint64_t first = 0; /* member of the group */
     uint64_t members = 0;
     dh_pair pair;
     dh_status status;
     while ((status = dh_shuffle_next(shuffle, &pair)) == DH_OK) {
         const uint64_t member = dh_pair_number(pair.value);
-        if (members == 0 || pair.key != key || memcmp(pair.name, name, pair.name_size) != 0) {
+        if (members == 0 || pair.key != key || memcmp(pair.name, name, sizeof name) != 0) {
             key = pair.key;
-            memcpy(name, pair.name, pair.name_size);
+            memcpy(name, pair.name, sizeof name);
             first = member;
             members = 1;
             continue;

@@ -55,7 +55,7 @@ dh_status dh_terms_agree(const dh_reduce *reduce, dh_status status)
 static void shorten(const uint8_t **term, uint32_t *size, uint8_t out[SHORTENED_MAX])
 {
     uint32_t kept = DH_TERM_BYTES_MAX;
-    while ((*term)[kept] >> 6 == UTF8_CONTINUATION) {
+    while (kept > 0 && (*term)[kept] >> 6 == UTF8_CONTINUATION) { /* the term may be damaged */
         kept--;
     }
     const XXH128_hash_t hash = XXH3_128bits(*term, *size);

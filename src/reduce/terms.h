@@ -34,6 +34,10 @@ typedef struct dh_terms {
 dh_status dh_reduce_terms(const dh_reduce *reduce, dh_terms *out);
 void dh_terms_free(dh_terms *terms);
 
+/* Bytes of --memory that a list of the `top` commonest terms takes on rank 0 at least, with terms of 8 bytes:
+ * numbers and bytes, as they are brought together and as they are written. */
+uint64_t dh_terms_memory(uint64_t top);
+
 /* Bytes that are kept for the writer by this rank. */
 static inline uint64_t dh_terms_kept(const dh_terms *terms)
 {

@@ -15,6 +15,7 @@ enum {
     SLACK_SHARE = 8,
     NUMBER_BYTES = 8,
     WRITE_BYTES = 1 << 20,
+    MEBI_BITS = 20,
     CONTINUES = 0xC0,
     CONTINUATION = 0x80
 };
@@ -321,6 +322,33 @@ typedef struct top_head {
     uint64_t size;
 } top_head;
 
+enum {
+    ARRAY_BYTES = 2 * NUMBER_BYTES,
+    TYPICAL_BYTES = 8
+}; /* of a term: numbers for the writer; its length */
+
+uint64_t dh_terms_memory(uint64_t top)
+{
+    const uint64_t each = sizeof(top_head) + ARRAY_BYTES + 2 * TYPICAL_BYTES;
+    return top < UINT64_MAX / each ? top * each : UINT64_MAX;
+}
+
+static dh_status too_many(const dh_reduce *reduce, uint64_t count, uint64_t needed)
+{
+    return dh_error(DH_USAGE,
+                    "--top %" PRIu64 ": %" PRIu64 " terms take %" PRIu64
+                    " bytes on a rank: give --memory %" PRIu64 "M, or a smaller --top",
+                    (uint64_t)reduce->settings->job_options.top, count, needed, (needed >> MEBI_BITS) + 1);
+}
+
+/* Of the memory, beside the shuffle: for the terms of this rank that go to rank 0. */
+static uint64_t top_memory(const term_ranking *ranking)
+{
+    const uint64_t memory = ranking->reduce->memory;
+    const uint64_t wanted = dh_terms_memory(ranking->top);
+    return wanted < memory / 2 ? wanted : memory / 2;
+}
+
 static dh_status put_top(dh_buffer *top, const ranked_term *term)
 {
     uint32_t size = term->size;
@@ -341,23 +369,40 @@ static dh_status take_top(void *context, int rank, const void *bytes, size_t siz
     return dh_buffer_append(context, bytes, size);
 }
 
-/* On rank 0: the records of all ranks become arrays. */
-static dh_status lay_out_top(const dh_buffer *top, uint64_t memory, dh_terms *terms)
+/* Of the terms of all ranks together. */
+typedef struct top_sizes {
+    uint64_t count, bytes; /* of records */
+    uint64_t width;        /* bytes of the longest */
+} top_sizes;
+
+/* COLLECTIVE. DH_USAGE (logged by rank 0): there is no room for them, though the shuffle is gone. */
+static dh_status measure_top(const dh_reduce *reduce, const dh_buffer *mine, top_sizes *out)
 {
-    uint32_t width = 1;
-    uint64_t count = 0;
-    for (size_t at = 0; at < top->size; count++) {
+    uint64_t sums[] = {0, mine->size};
+    uint64_t width = 1;
+    for (size_t at = 0; at < mine->size; sums[0]++) {
         top_head head;
-        memcpy(&head, top->data + at, sizeof head);
-        width = head.size > width ? (uint32_t)head.size : width;
+        memcpy(&head, mine->data + at, sizeof head);
+        width = head.size > width ? head.size : width;
         at += sizeof head + head.size;
     }
-    const uint64_t needed = top->capacity + count * (width + 2 * sizeof(uint64_t));
-    if (needed > memory) {
-        return dh_error(DH_USAGE,
-                        "--top %" PRIu64 " takes %" PRIu64 " bytes here: give --memory %" PRIu64 "M", count,
-                        needed, (needed >> 20) + 1);
+    DH_TRY(dh_comm_sum(reduce->comm, sums, sizeof sums / sizeof *sums));
+    DH_TRY(dh_comm_max(reduce->comm, &width, 1));
+    *out = (top_sizes){.count = sums[0], .bytes = sums[1], .width = width};
+    const uint64_t arrays = out->count * (width + ARRAY_BYTES);
+    const uint64_t needed = out->bytes + (arrays > mine->capacity ? arrays : mine->capacity);
+    dh_status status = DH_OK;
+    if (dh_comm_rank(reduce->comm) == 0 && needed > reduce->memory) {
+        status = too_many(reduce, out->count, needed);
     }
+    return dh_comm_agree(reduce->comm, status);
+}
+
+/* On rank 0: the records of all ranks become arrays. */
+static dh_status lay_out_top(const dh_buffer *top, const top_sizes *sizes, dh_terms *terms)
+{
+    const uint64_t width = sizes->width;
+    const uint64_t count = sizes->count;
     void *term = NULL;
     void *frequency = NULL;
     void *documents = NULL;
@@ -377,7 +422,7 @@ static dh_status lay_out_top(const dh_buffer *top, uint64_t memory, dh_terms *te
         at += sizeof head + head.size;
     }
     terms->top_count = count;
-    terms->term_width = width;
+    terms->term_width = (uint32_t)width;
     return DH_OK;
 }
 
@@ -385,11 +430,17 @@ static dh_status lay_out_top(const dh_buffer *top, uint64_t memory, dh_terms *te
 
 static dh_status take_terms(const term_ranking *ranking, uint64_t first, line_file *lines, dh_buffer *top)
 {
+    const uint64_t room = top_memory(ranking) + ranking->reduce->memory / SLACK_SHARE;
     ranked_term term;
     dh_status status = DH_OK;
     for (uint64_t place = first; (status = next_term(ranking, &term)) == DH_OK; place++) {
         if (place < ranking->top) {
             DH_TRY(put_top(top, &term));
+            if (top->size > room) {
+                /* as records and as arrays, where the longest has more than the average */
+                const uint64_t each = top->size / (place - first + 1) + TYPICAL_BYTES;
+                return too_many(ranking->reduce, ranking->top, 2 * ranking->top * each);
+            }
         } else if (!ranking->writes) {
             return DH_OK;
         }
@@ -403,8 +454,29 @@ static dh_status take_terms(const term_ranking *ranking, uint64_t first, line_fi
     return status == DH_END ? DH_OK : status;
 }
 
+/* This rank's become arrays of rank 0; *mine is freed. COLLECTIVE. */
+static dh_status bring_top(const dh_reduce *reduce, dh_buffer *mine, dh_terms *terms)
+{
+    const bool is_root = dh_comm_rank(reduce->comm) == 0;
+    top_sizes sizes = {0};
+    dh_buffer all = {0};
+    DH_TRY(measure_top(reduce, mine, &sizes));
+    dh_status status = dh_comm_agree(reduce->comm, is_root ? dh_buffer_reserve(&all, sizes.bytes) : DH_OK);
+    if (status != DH_OK) {
+        dh_buffer_free(&all);
+        return status;
+    }
+    status = dh_comm_collect(reduce->comm, mine->data, mine->size, take_top, &all);
+    dh_buffer_free(mine);
+    if (status == DH_OK && is_root) {
+        status = lay_out_top(&all, &sizes, terms);
+    }
+    dh_buffer_free(&all);
+    return dh_comm_agree(reduce->comm, status);
+}
+
 /* COLLECTIVE, behind the shuffle's finish. */
-static dh_status bring_out(const term_ranking *ranking)
+static dh_status bring_out(term_ranking *ranking)
 {
     dh_comm *comm = ranking->reduce->comm;
     const uint32_t ranks = (uint32_t)dh_comm_size(comm);
@@ -417,27 +489,24 @@ static dh_status bring_out(const term_ranking *ranking)
         before += ranking->bytes[r];
     }
     dh_buffer top = {0};
-    dh_buffer all = {0};
     line_file lines = {.file = -1};
     dh_status status = open_lines(ranking, before, &lines);
     status = status == DH_OK ? take_terms(ranking, first, &lines, &top) : status;
     status = dh_terms_agree(ranking->reduce, close_lines(&lines, status));
+    dh_shuffle_free(ranking->shuffle); /* what rank 0 lays out takes its room */
+    ranking->shuffle = NULL;
     if (status == DH_OK) {
-        status = dh_comm_collect(comm, top.data, top.size, take_top, &all);
+        status = bring_top(ranking->reduce, &top, ranking->terms);
     }
     dh_buffer_free(&top);
-    if (status == DH_OK && dh_comm_rank(comm) == 0) {
-        status = lay_out_top(&all, ranking->reduce->memory, ranking->terms);
-    }
-    dh_buffer_free(&all);
-    return dh_comm_agree(comm, status);
+    return status;
 }
 
 /* COLLECTIVE. */
 static dh_status shuffle_terms(term_ranking *ranking)
 {
     const dh_reduce *reduce = ranking->reduce;
-    const uint64_t memory = reduce->memory - reduce->memory / SLACK_SHARE;
+    const uint64_t memory = reduce->memory - reduce->memory / SLACK_SHARE - top_memory(ranking);
     const dh_shuffle_options options = {.name = "vocab",
                                         .folder = reduce->folder,
                                         .epoch = reduce->epoch,

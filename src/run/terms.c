@@ -31,15 +31,22 @@ typedef struct occurrence {
 
 enum {
     WORD = 8,
-    WORD_BITS = 64,
     HASH_BITS = 32,
     SLOT_BITS_MIN = 12,
     SLOT_BITS_MAX = 31,
     SLOTS_A_TERM = 4, /* at most, behind the table's growth */
     TERM_EXTRA = 48,  /* bytes of slots that a term can cost, while they grow */
     ARENA_MIN = 1 << 16,
-    GROUP = 32 /* n-grams whose slots and terms are fetched ahead */
+    COMPARED = 16, /* bytes of a term that are compared at once, however short it is */
+    COMPARED_WORDS = 2,
+    GROUP = 32, /* n-grams whose slots or terms are fetched together */
+    GROUPS = 3  /* on their way: one is found, the next's terms and another's slots are fetched */
 };
+
+typedef struct occurrence_group {
+    occurrence one[GROUP + DH_NGRAM_TOKENS_MAX];
+    uint32_t count;
+} occurrence_group;
 
 struct dh_term_table {
     dh_ngram_range range;
@@ -139,28 +146,30 @@ static inline uint64_t load_word(const void *bytes)
     return word;
 }
 
-/* end: of the memory that bytes lie in. */
+/* COMPARED bytes from COMPARED - n on have ones in the first n bytes and zeros behind. */
+static const uint8_t first_bytes[2 * COMPARED] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                                  0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+
+/* end: of the memory that bytes lie in. Sizes are guessed wrong often: whatever the size, the same two words
+ * are loaded, and what lies behind the term is masked away. */
 static inline bool is_equal(const uint64_t *name, const uint8_t *bytes, uint32_t size, const uint8_t *end)
 {
-    if (size > WORD) {
-        uint32_t at = 0;
-        for (; at + WORD < size; at += WORD) {
-            if (load_word((const uint8_t *)name + at) != load_word(bytes + at)) {
-                return false;
-            }
-        }
-        at = size - WORD;
-        return load_word((const uint8_t *)name + at) == load_word(bytes + at);
-    }
-    if (end - bytes < WORD) {
+    if (end - bytes < COMPARED) {
         return memcmp(name, bytes, size) == 0;
     }
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    const uint64_t other = load_word(bytes) << (WORD_BITS - WORD * size);
-    return other == *name << (WORD_BITS - WORD * size);
-#else
-    return memcmp(name, bytes, size) == 0;
-#endif
+    const uint32_t first = size < COMPARED ? size : COMPARED;
+    const uint8_t *mask = first_bytes + COMPARED - first;
+    uint64_t difference = ((name[0] ^ load_word(bytes)) & load_word(mask)) |
+                          ((name[1] ^ load_word(bytes + WORD)) & load_word(mask + WORD));
+    if (size > COMPARED) {
+        uint32_t at = COMPARED;
+        for (; at + WORD < size; at += WORD) {
+            difference |= load_word((const uint8_t *)name + at) ^ load_word(bytes + at);
+        }
+        at = size - WORD;
+        difference |= load_word((const uint8_t *)name + at) ^ load_word(bytes + at);
+    }
+    return difference == 0;
 }
 
 /* Slots are in the order of hashes but for what collisions have moved, so the upper bits say where to look.
@@ -210,7 +219,7 @@ static dh_status grow_slots(dh_term_table *table)
 
 static dh_status grow_arena(dh_term_table *table, uint64_t words)
 {
-    const uint64_t needed = table->arena_words + words;
+    const uint64_t needed = table->arena_words + words + COMPARED_WORDS;
     const uint64_t limit = table->memory / WORD;
     uint64_t capacity = 2 * table->arena_capacity;
     if (capacity > limit) { /* above it goes what one document needs, and no more is asked for than that */
@@ -229,7 +238,7 @@ static dh_status grow_arena(dh_term_table *table, uint64_t words)
 static dh_status add_term(dh_term_table *table, const occurrence *new, uint32_t s)
 {
     const uint64_t words = words_of(sizeof(term_head)) + words_of(new->size);
-    if (table->arena_words + words > table->arena_capacity) {
+    if (table->arena_words + words + COMPARED_WORDS > table->arena_capacity) {
         DH_TRY(grow_arena(table, words));
     }
     if (table->arena_words > UINT32_MAX) {
@@ -248,40 +257,38 @@ static dh_status add_term(dh_term_table *table, const occurrence *new, uint32_t 
     return 2 * table->terms > UINT64_C(1) << table->slot_bits ? grow_slots(table) : DH_OK;
 }
 
-static inline dh_status count_one(dh_term_table *table, const occurrence *one, const uint8_t *end)
+/* The slot of a term that is there, or the free one where it belongs. */
+static inline uint32_t find_slot(const dh_term_table *table, const occurrence *one, const uint8_t *end)
 {
     const uint32_t mask = (UINT32_C(1) << table->slot_bits) - 1;
     uint32_t s = first_slot(table, one->hash);
     for (; table->slot[s].place != 0; s = (s + 1) & mask) {
         if (table->slot[s].hash == one->hash) {
-            term_head *head = (term_head *)(table->arena + table->slot[s].place);
+            const uint64_t *place = table->arena + table->slot[s].place;
+            const term_head *head = (const term_head *)place;
             if (head->size == one->size &&
                 is_equal((const uint64_t *)(head + 1), one->bytes, one->size, end)) {
-                head->frequency++;
-                head->documents += head->last_document != table->document;
-                head->last_document = table->document;
-                return DH_OK;
+                break;
             }
         }
     }
-    return add_term(table, one, s);
+    return s;
+}
+
+static inline dh_status count_one(dh_term_table *table, const occurrence *one, const uint8_t *end)
+{
+    const uint32_t s = find_slot(table, one, end);
+    if (table->slot[s].place == 0) {
+        return add_term(table, one, s);
+    }
+    term_head *head = (term_head *)(table->arena + table->slot[s].place);
+    head->frequency++;
+    head->documents += head->last_document != table->document;
+    head->last_document = table->document;
+    return DH_OK;
 }
 
 /* ---- the n-grams of a document ----------------------------------------------------------------------- */
-
-/* Three passes over a group: what the next one needs is on its way from memory meanwhile. */
-static dh_status count_group(dh_term_table *table, const occurrence *group, uint32_t count,
-                             const uint8_t *end)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t place = table->slot[first_slot(table, group[i].hash)].place;
-        __builtin_prefetch(table->arena + place, 1);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        DH_TRY(count_one(table, group + i, end));
-    }
-    return DH_OK;
-}
 
 typedef struct document_view {
     const uint64_t *token;
@@ -290,50 +297,81 @@ typedef struct document_view {
     uint64_t count;
 } document_view;
 
-static dh_status count_tokens(dh_term_table *table, const document_view *document, const uint8_t *end)
+static uint64_t take_tokens(const document_view *document, uint64_t t, occurrence_group *group)
 {
-    occurrence group[GROUP];
-    uint32_t begin = 0;
-    for (uint64_t t = 0; t < document->count;) {
-        const uint64_t left = document->count - t;
-        const uint32_t count = left < GROUP ? (uint32_t)left : GROUP;
-        for (uint32_t i = 0; i < count; i++, t++) {
-            const uint32_t token_end = document->token_end[t];
-            group[i] = (occurrence){.bytes = document->spelling + begin,
-                                    .size = token_end - begin,
-                                    .hash = (uint32_t)(document->token[t] >> HASH_BITS)};
-            begin = token_end + 1;
-            __builtin_prefetch(table->slot + first_slot(table, group[i].hash), 0);
-        }
-        DH_TRY(count_group(table, group, count, end));
+    const uint64_t left = document->count - t;
+    const uint32_t count = left < GROUP ? (uint32_t)left : GROUP;
+    uint32_t begin = t > 0 ? document->token_end[t - 1] + 1 : 0;
+    for (uint32_t i = 0; i < count; i++, t++) {
+        const uint32_t token_end = document->token_end[t];
+        group->one[i] = (occurrence){.bytes = document->spelling + begin,
+                                     .size = token_end - begin,
+                                     .hash = (uint32_t)(document->token[t] >> HASH_BITS)};
+        begin = token_end + 1;
     }
-    return DH_OK;
+    group->count = count;
+    return t;
 }
 
-static dh_status count_ngrams(dh_term_table *table, const document_view *document, const uint8_t *end)
+static uint64_t take_ngrams(dh_ngram_range range, const document_view *document, uint64_t t,
+                            occurrence_group *group)
 {
-    occurrence group[GROUP + DH_NGRAM_TOKENS_MAX];
     uint32_t count = 0;
-    for (uint64_t t = 0; t < document->count; t++) {
+    for (; t < document->count && count < GROUP; t++) {
         const uint32_t begin = t > 0 ? document->token_end[t - 1] + 1 : 0;
         uint64_t hash = 0;
-        for (uint32_t n = 1; n <= table->range.most && t + n <= document->count; n++) {
+        for (uint32_t n = 1; n <= range.most && t + n <= document->count; n++) {
             hash = ((hash ^ (hash >> HASH_BITS)) + document->token[t + n - 1]) * NGRAM_MIX;
-            if (n < table->range.least) {
-                continue;
+            if (n >= range.least) {
+                group->one[count++] = (occurrence){.bytes = document->spelling + begin,
+                                                   .size = document->token_end[t + n - 1] - begin,
+                                                   .hash = (uint32_t)(hash >> HASH_BITS)};
             }
-            group[count] = (occurrence){.bytes = document->spelling + begin,
-                                        .size = document->token_end[t + n - 1] - begin,
-                                        .hash = (uint32_t)(hash >> HASH_BITS)};
-            __builtin_prefetch(table->slot + first_slot(table, group[count].hash), 0);
-            count++;
-        }
-        if (count >= GROUP) {
-            DH_TRY(count_group(table, group, count, end));
-            count = 0;
         }
     }
-    return count_group(table, group, count, end);
+    group->count = count;
+    return t;
+}
+
+static void fetch_slots(const dh_term_table *table, const occurrence_group *group)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        __builtin_prefetch(table->slot + first_slot(table, group->one[i].hash), 0);
+    }
+}
+
+static void fetch_terms(const dh_term_table *table, const occurrence_group *group)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        const uint32_t place = table->slot[first_slot(table, group->one[i].hash)].place;
+        __builtin_prefetch(table->arena + place, 1);
+    }
+}
+
+/* While a group is counted, what the next two need is on its way from memory. */
+static dh_status count_document(dh_term_table *table, const document_view *document, const uint8_t *end)
+{
+    occurrence_group ring[GROUPS];
+    occurrence_group *taken = ring;
+    occurrence_group *fetched = ring + 1;
+    occurrence_group *ready = ring + 2;
+    fetched->count = 0;
+    ready->count = 0;
+    uint64_t t = 0;
+    do {
+        t = table->range.most == 1 ? take_tokens(document, t, taken)
+                                   : take_ngrams(table->range, document, t, taken);
+        fetch_slots(table, taken);
+        fetch_terms(table, fetched);
+        for (uint32_t i = 0; i < ready->count; i++) {
+            DH_TRY(count_one(table, ready->one + i, end));
+        }
+        occurrence_group *free_one = ready;
+        ready = fetched;
+        fetched = taken;
+        taken = free_one;
+    } while (t < document->count || ready->count > 0 || fetched->count > 0);
+    return DH_OK;
 }
 
 /* Whether to begin anew depends on the documents counted and on nothing else, so that a segment's spill is
@@ -361,8 +399,7 @@ dh_status dh_term_table_add(dh_term_table *table, const dh_batch *batch, dh_buff
         }
         table->document++;
         table->tokens += document.count;
-        DH_TRY(table->range.most == 1 ? count_tokens(table, &document, end)
-                                      : count_ngrams(table, &document, end));
+        DH_TRY(count_document(table, &document, end));
     }
     return DH_OK;
 }

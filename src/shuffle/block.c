@@ -209,6 +209,10 @@ static dh_status fill(dh_block_reader *reader, size_t size)
 
 static dh_status damaged(const dh_block_reader *reader)
 {
+    if (reader->damaged != NULL) {
+        *reader->damaged = true;
+        return DH_IO;
+    }
     return dh_error(DH_IO, "%s: the block at %" PRIu64 " is damaged", reader->path, reader->block);
 }
 

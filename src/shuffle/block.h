@@ -48,6 +48,7 @@ typedef struct dh_block_reader {
     dh_memory_count *count;
     dh_poll *poll; /* asked when bytes are read; NULL: none */
     void *poll_context;
+    bool *damaged; /* set, and nothing logged, where the blocks are damaged; NULL: damage is an error */
     int file;
     uint64_t next, end; /* what is read next, and where the blocks end */
     uint8_t *buffer;
@@ -58,8 +59,8 @@ typedef struct dh_block_reader {
     uint64_t last_key;
 } dh_block_reader;
 
-/* Set path, count and poll before. capacity: bytes of the buffer, at least DH_BLOCK_BYTES; it grows where a
- * block has more. Errors: DH_IO, DH_NO_MEMORY (logged). */
+/* Set path, count, poll and damaged before. capacity: bytes of the buffer, at least DH_BLOCK_BYTES; it grows
+ * where a block has more. Errors: DH_IO, DH_NO_MEMORY (logged). */
 dh_status dh_block_reader_open(dh_block_reader *reader, size_t capacity);
 /* Reads [begin, end) of the file from now on. */
 void dh_block_reader_seek(dh_block_reader *reader, uint64_t begin, uint64_t end);

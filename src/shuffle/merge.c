@@ -324,7 +324,8 @@ static size_t pass_size(const dh_runs *runs, uint64_t memory)
 {
     size_t room = 0;
     uint64_t used = 0;
-    while (room < runs->run_count && used + capacity_of(&runs->run[room]) <= memory) {
+    while (room < runs->run_count && room < DH_MERGE_RUNS_MAX &&
+           used + capacity_of(&runs->run[room]) <= memory) {
         used += capacity_of(&runs->run[room++]);
     }
     const size_t needed = runs->run_count - room + 1;
@@ -336,7 +337,8 @@ dh_status dh_merge_down(dh_runs *runs, uint64_t memory, dh_combine combine)
 {
     /* The writer of a pass has a block, too. */
     const uint64_t room = memory > DH_BLOCK_BYTES ? memory - DH_BLOCK_BYTES : 0;
-    while (runs->run_count > 2 && dh_merge_memory(runs, runs->run_count) > memory) {
+    while (runs->run_count > 2 &&
+           (runs->run_count > DH_MERGE_RUNS_MAX || dh_merge_memory(runs, runs->run_count) > memory)) {
         qsort(runs->run, runs->run_count, sizeof *runs->run, compare_runs);
         DH_TRY(merge_first(runs, pass_size(runs, room), room, combine));
     }

@@ -4,10 +4,8 @@
 #include "base/log.h"
 #include "checkpoint/folder.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -222,20 +220,65 @@ dh_status dh_part_read_index(const dh_stage_place *place, const dh_stage_part *p
     return DH_OK;
 }
 
-static dh_status check_open(const dh_stage_place *place, const dh_stage_part *part, int file,
-                            const char *path, bool *intact)
+/* *blocks_end: 0 where the end does not fit. */
+static dh_status check_end(const dh_stage_place *place, const dh_stage_part *part, int file, const char *path,
+                           uint64_t *blocks_end)
 {
     struct stat facts;
+    *blocks_end = 0;
     DH_TRY(dh_file_stat(path, &facts));
-    *intact = S_ISREG(facts.st_mode) && (uint64_t)facts.st_size == part->bytes;
-    if (!*intact) {
+    if (!S_ISREG(facts.st_mode) || (uint64_t)facts.st_size != part->bytes) {
         return DH_OK;
     }
     void *entry = NULL;
     DH_TRY(dh_allocate(DH_PART_INDEX_MAX, sizeof(dh_part_entry), "the index of a stage", &entry));
     part_footer footer;
-    const dh_status status = read_end(place, part, file, path, &footer, entry, intact);
+    bool fits = false;
+    const dh_status status = read_end(place, part, file, path, &footer, entry, &fits);
     free(entry);
+    if (status == DH_OK && fits) {
+        *blocks_end = footer.blocks_end;
+    }
+    return status;
+}
+
+static dh_status count_pairs(dh_block_reader *reader, const dh_stage_part *part, bool *intact)
+{
+    uint64_t pairs = 0;
+    dh_pair pair;
+    dh_status status;
+    *intact = true;
+    while ((status = dh_block_reader_next(reader, &pair)) == DH_OK) {
+        *intact = *intact && (pairs > 0 || pair.key == part->first_key);
+        pairs++;
+    }
+    *intact = *intact && pairs == part->pairs;
+    return status == DH_END ? DH_OK : status;
+}
+
+static dh_status check_file(const dh_stage_place *place, const dh_stage_part *part, const char *path,
+                            bool *intact)
+{
+    dh_memory_count count = {0};
+    bool is_damaged = false;
+    dh_block_reader reader = {.path = path,
+                              .count = &count,
+                              .poll = place->may_write,
+                              .poll_context = place->write_context,
+                              .damaged = &is_damaged};
+    uint64_t blocks_end = 0;
+    *intact = false;
+    DH_TRY(dh_block_reader_open(&reader, DH_PART_READ_BYTES));
+    dh_status status = check_end(place, part, reader.file, path, &blocks_end);
+    if (status == DH_OK && blocks_end > 0) {
+        dh_block_reader_seek(&reader, 0, blocks_end);
+        status = count_pairs(&reader, part, intact);
+    }
+    dh_block_reader_close(&reader);
+    if (is_damaged) {
+        *intact = false;
+        return DH_OK;
+    }
     return status;
 }
 
@@ -249,12 +292,7 @@ dh_status dh_part_check(const dh_stage_place *place, const dh_stage_part *part, 
         status = dh_file_exists(text, &there);
     }
     if (status == DH_OK && there) {
-        int file = -1;
-        status = dh_file_open(text, O_RDONLY | O_NONBLOCK | O_NOCTTY, &file);
-        if (status == DH_OK) {
-            status = check_open(place, part, file, text, &there);
-            (void)close(file); /* nothing was written to it */
-        }
+        status = check_file(place, part, text, &there);
     }
     dh_buffer_free(&path);
     if (status == DH_OK) {

@@ -9,6 +9,8 @@
 /* More blocks than that: every second, every fourth... has an entry. Even. */
 enum { DH_PART_INDEX_MAX = 1 << 15 };
 
+enum { DH_PART_READ_BYTES = 256 << 10 };
+
 typedef struct dh_part_entry {
     uint64_t first_key, offset; /* of a block */
 } dh_part_entry;
@@ -32,8 +34,9 @@ dh_status dh_part_finish(dh_part_writer *writer, dh_stage_part *out);
 void dh_part_writer_free(dh_part_writer *writer);      /* the file stays */
 dh_status dh_part_writer_drop(dh_part_writer *writer); /* the file goes */
 
-/* *intact: the part is there, has the size and the footer that the list says, and its index checks. Blocks
- * are checked when they are read. Errors: DH_IO: the system cannot read it (logged), DH_NO_MEMORY. */
+/* Reads all of it. *intact: the part is there, has the size, the footer and the pairs that the list says, and
+ * its blocks and its index check. Asks the place's may_write meanwhile. Errors: DH_IO: the system cannot read
+ * it (logged), DH_NO_MEMORY, may_write's. */
 dh_status dh_part_check(const dh_stage_place *place, const dh_stage_part *part, bool *intact);
 
 /* Where the blocks of a part end, and its index where entry is not NULL: room for DH_PART_INDEX_MAX. A part

@@ -1,8 +1,9 @@
 /* Keys: the highest bits in which they differ cut them into buckets (exchanged in place), each of which is
  * sorted the same way; a few are sorted by insertion. Keys that are hashes take two or three such passes.
  *
- * Ties: where names and values have the same sizes, eight bytes of them at a time take the place of the key,
- * so that a key that half of all pairs have costs no more than other ones; else heap sort by comparing. */
+ * Ties: eight bytes of name and value at a time take the place of the key, so that a key that half of all
+ * pairs have costs no more than other ones. What has a long beginning in common is sorted by heap and
+ * comparing. */
 #include "shuffle/sort.h"
 
 #include "shuffle/pair.h"
@@ -12,7 +13,7 @@ enum {
     DIGIT_BITS = 8,  /* at most */
     BUCKET_BITS = 2, /* as many pairs are expected in a bucket, as a power of two */
     WORD = 8,        /* bytes that are sorted by at a time */
-    WORDS_MAX = 8,   /* then pairs are compared */
+    STEPS_MAX = 10,  /* by words and sizes; then pairs are compared */
     AHEAD = 12,      /* records are fetched that many entries before they are looked at */
     KEY_BITS = 64
 };
@@ -152,7 +153,7 @@ static void heap_sort(const tie_sort *sort, dh_entry *entry, size_t count)
 }
 
 /* Up to eight bytes as a number that sorts as they do, zeros behind them. */
-static uint64_t load_word(const uint8_t *bytes, size_t size)
+static uint64_t load_word(const uint8_t *bytes, uint64_t size)
 {
     uint64_t word = 0;
     memcpy(&word, bytes, size < WORD ? size : WORD);
@@ -162,20 +163,28 @@ static uint64_t load_word(const uint8_t *bytes, size_t size)
     return word;
 }
 
-/* Do all records have the same sizes? *name, *value: those of the first. */
-static bool have_one_size(const tie_sort *sort, const dh_entry *entry, size_t count, dh_record_sizes *out)
+/* The sizes of some records. */
+typedef struct tie_sizes {
+    dh_record_sizes first, most;
+    bool one_name, one_value; /* all have those of the first */
+} tie_sizes;
+
+static tie_sizes sizes_of(const tie_sort *sort, const dh_entry *entry, size_t count)
 {
-    *out = dh_record_sizes_at(sort->arena, entry[0].place);
+    tie_sizes all = {
+        .first = dh_record_sizes_at(sort->arena, entry[0].place), .one_name = true, .one_value = true};
+    all.most = all.first;
     for (size_t i = 1; i < count; i++) {
         if (i + AHEAD < count) {
             __builtin_prefetch(sort->arena + entry[i + AHEAD].place);
         }
         const dh_record_sizes sizes = dh_record_sizes_at(sort->arena, entry[i].place);
-        if (sizes.name != out->name || (sort->by_value && sizes.value != out->value)) {
-            return false;
-        }
+        all.one_name = all.one_name && sizes.name == all.first.name;
+        all.one_value = all.one_value && sizes.value == all.first.value;
+        all.most.name = sizes.name > all.most.name ? sizes.name : all.most.name;
+        all.most.value = sizes.value > all.most.value ? sizes.value : all.most.value;
     }
-    return true;
+    return all;
 }
 
 /* The next group of two or more equal keys from *begin on; its size, or 0. */
@@ -194,46 +203,88 @@ static size_t next_group(const dh_entry *entry, size_t count, size_t *begin)
     return 0;
 }
 
-static void sort_ties(const tie_sort *sort, dh_entry *entry, size_t count, unsigned words, bool by_name);
+/* How far records are known to be equal: so many bytes of their names, with zeros behind the end of each; or
+ * all of the names and so many bytes of values, likewise; or of what they have in all, where all have the
+ * same sizes. */
+typedef struct tie_place {
+    enum { IN_NAME, IN_VALUE, IN_ALL } part;
+    uint32_t steps; /* that led here */
+    uint64_t done;
+} tie_place;
 
-/* Sorts by the words that stand in the keys' place, and what has the same word by what comes behind it. */
-static void sort_words(const tie_sort *sort, dh_entry *entry, size_t count, unsigned words, bool by_name)
+static void sort_ties(const tie_sort *sort, dh_entry *entry, size_t count, tie_place at);
+
+/* Sorts by what stands in the keys' place, and what has the same there by what comes behind it. */
+static void sort_step(const tie_sort *sort, dh_entry *entry, size_t count, tie_place behind)
 {
+    behind.steps++;
     sort_by_key(entry, count);
     size_t begin = 0;
     for (size_t size = 0; (size = next_group(entry, count, &begin)) > 0; begin += size) {
-        sort_ties(sort, entry + begin, size, words, by_name);
+        sort_ties(sort, entry + begin, size, behind);
     }
 }
 
-/* words: that many are known to be equal, if all have the same sizes. by_name: the beginnings of the names
- * are. */
-static void sort_ties(const tie_sort *sort, dh_entry *entry, size_t count, unsigned words, bool by_name)
+/* All records have these sizes. */
+static void sort_even(const tie_sort *sort, dh_entry *entry, size_t count, const dh_record_sizes *size,
+                      tie_place at)
+{
+    uint64_t done = at.done;
+    if (at.part == IN_NAME) {
+        done = done < size->name ? done : size->name;
+    } else if (at.part == IN_VALUE) {
+        done = size->name + (done < size->value ? done : size->value);
+    }
+    const uint64_t bytes = (uint64_t)size->name + (sort->by_value ? size->value : 0);
+    if (done >= bytes) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        entry[i].key = load_word(sort->arena + entry[i].place + sizeof *size + done, bytes - done);
+    }
+    sort_step(sort, entry, count, (tie_place){.part = IN_ALL, .steps = at.steps, .done = done + WORD});
+}
+
+/* The key is a word of the name or value, zeros where it has ended; its size where all have: of those that
+ * have only zeros behind the end of the shorter one, that comes first. */
+static void load_part(const tie_sort *sort, dh_entry *entry, size_t count, const tie_place *at, bool by_size)
+{
+    for (size_t i = 0; i < count; i++) {
+        const dh_entry here = {.place = entry[i].place};
+        const dh_pair pair = dh_entry_pair(sort->arena, &here);
+        const uint8_t *bytes = at->part == IN_NAME ? pair.name : pair.value;
+        const uint32_t size = at->part == IN_NAME ? pair.name_size : pair.value_size;
+        if (by_size) {
+            entry[i].key = size;
+        } else {
+            entry[i].key = at->done < size ? load_word(bytes + at->done, size - at->done) : 0;
+        }
+    }
+}
+
+static void sort_ties(const tie_sort *sort, dh_entry *entry, size_t count, tie_place at)
 {
     if (count <= FEW) {
         insert_by_record(sort, entry, count);
         return;
     }
-    dh_record_sizes size;
-    const bool same = have_one_size(sort, entry, count, &size);
-    const size_t done = (size_t)words * WORD;
-    const size_t bytes = (size_t)size.name + (sort->by_value ? size.value : 0);
-    if (same && done >= bytes) {
-        return;
-    }
-    if (same ? words == WORDS_MAX : by_name) {
+    if (at.steps == STEPS_MAX) {
         heap_sort(sort, entry, count);
         return;
     }
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t *record = sort->arena + entry[i].place + sizeof size;
-        if (same) {
-            entry[i].key = load_word(record + done, bytes - done);
-        } else {
-            entry[i].key = load_word(record, dh_record_sizes_at(sort->arena, entry[i].place).name);
-        }
+    const tie_sizes sizes = sizes_of(sort, entry, count);
+    if (sizes.one_name && (sizes.one_value || !sort->by_value)) {
+        sort_even(sort, entry, count, &sizes.first, at);
+        return;
     }
-    sort_words(sort, entry, count, same ? words + 1 : 0, !same);
+    if (at.part == IN_NAME && sizes.one_name && at.done >= sizes.first.name) {
+        at.part = IN_VALUE;
+        at.done = 0;
+    }
+    const bool by_size = at.done >= (at.part == IN_NAME ? sizes.most.name : sizes.most.value);
+    load_part(sort, entry, count, &at, by_size);
+    at.done += by_size ? 0 : WORD;
+    sort_step(sort, entry, count, at);
 }
 
 void dh_entries_sort(dh_entry *entry, size_t count, const uint8_t *arena, bool by_value)
@@ -243,7 +294,7 @@ void dh_entries_sort(dh_entry *entry, size_t count, const uint8_t *arena, bool b
     size_t begin = 0;
     for (size_t size = 0; (size = next_group(entry, count, &begin)) > 0; begin += size) {
         const uint64_t key = entry[begin].key;
-        sort_ties(&sort, entry + begin, size, 0, false);
+        sort_ties(&sort, entry + begin, size, (tie_place){.part = IN_NAME});
         for (size_t i = begin; i < begin + size; i++) {
             entry[i].key = key;
         }

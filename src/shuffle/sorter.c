@@ -304,13 +304,14 @@ static dh_status next_entry(void *context, dh_pair *out)
     return DH_OK;
 }
 
-/* Where the runs' buffers have no room beside the arena, it becomes a run, too. */
+/* Where the runs' buffers have no room beside the arena, or the runs are too many, it becomes a run, too. */
 static dh_status open_merge(dh_sorter *sorter, uint64_t memory)
 {
     dh_runs *runs = &sorter->runs;
     memory -= DH_BLOCK_BYTES + memory / OTHER_SHARE;
     const uint64_t beside = memory > sorter->capacity ? memory - sorter->capacity : 0;
-    if (dh_merge_memory(runs, runs->run_count) <= beside && sorter->count > 0) {
+    if (sorter->count > 0 && runs->run_count <= DH_MERGE_RUNS_MAX &&
+        dh_merge_memory(runs, runs->run_count) <= beside) {
         return dh_merge_open(runs, runs->run_count, beside, sorter->options.combine, next_entry, sorter,
                              &sorter->merge);
     }

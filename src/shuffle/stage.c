@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_BYTES = 256 << 10 };
-
 void dh_stage_free(dh_stage *stage)
 {
     free(stage->part);
@@ -308,7 +306,7 @@ static dh_status open_part(dh_stage_reader *reader, bool with_index)
     if (!reader->is_open) {
         DH_TRY(dh_part_path(&reader->place, part, &reader->path));
         reader->blocks = (dh_block_reader){.path = (const char *)reader->path.data, .count = &reader->count};
-        DH_TRY(dh_block_reader_open(&reader->blocks, READ_BYTES));
+        DH_TRY(dh_block_reader_open(&reader->blocks, DH_PART_READ_BYTES));
         reader->is_open = true;
         reader->blocks_end = 0;
     }

@@ -35,15 +35,15 @@ typedef struct dh_stage {
     uint64_t figure[8]; /* what the step found out besides, the same on all ranks */
 } dh_stage;
 
-/* Looks for a stage that an earlier attempt completed. *found: no where there is none, or where it or a part
- * of it is damaged or incomplete (warned of): then the step is done again. COLLECTIVE; same on all ranks.
- * Owner frees. */
+/* Looks for a stage that an earlier attempt completed, and reads all of it. *found: no where there is none,
+ * or where it or a part of it is damaged or incomplete (warned of): then the step is done again. COLLECTIVE;
+ * same on all ranks. Owner frees. */
 dh_status dh_stage_find(const dh_stage_place *place, dh_stage *out, bool *found);
 void dh_stage_free(dh_stage *stage);
 
 /* At the start of an attempt, before any stage is looked for: removes what attempts before it left and nobody
- * needs: runs of shuffles, stages that are damaged or of another run, parts that no stage lists. Rank 0 calls
- * it. Errors: DH_IO (logged), DH_NO_MEMORY. */
+ * needs: runs of shuffles, stages that are damaged or of another run, parts that no stage lists. Never what a
+ * later attempt made. Rank 0 calls it. Errors: DH_IO (logged), DH_NO_MEMORY. */
 dh_status dh_stage_sweep(const char *folder, const uint8_t run[16], uint32_t epoch);
 
 /* Writing: every rank creates, adds its pairs in order, and commits. Takes 576 KiB of memory. Create and

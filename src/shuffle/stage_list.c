@@ -91,18 +91,14 @@ static bool parts_fit(const list_header *header, const dh_stage_part *part)
     return pairs == header->pairs;
 }
 
-/* *fits: it is a list, of this run. */
+/* run: whose it is. *fits: it is a list. */
 static dh_status read_bytes(const dh_stage_place *place, const dh_buffer *bytes, const char *path,
-                            dh_stage *out, bool *fits)
+                            dh_stage *out, uint8_t run[16], bool *fits)
 {
     list_header header;
     char name[sizeof header.name] = {0};
     memcpy(name, place->name, strnlen(place->name, DH_CHECKPOINT_NAME_MAX));
     *fits = header_fits(bytes, &header) && memcmp(header.name, name, sizeof name) == 0;
-    if (*fits && memcmp(header.run, place->run, sizeof header.run) != 0) {
-        *fits = false;
-        return DH_OK;
-    }
     void *memory = NULL;
     if (*fits) {
         DH_TRY(dh_allocate(header.part_count, sizeof(dh_stage_part), "the parts of a stage", &memory));
@@ -116,10 +112,12 @@ static dh_status read_bytes(const dh_stage_place *place, const dh_buffer *bytes,
     }
     *out = (dh_stage){.part = memory, .part_count = header.part_count, .pairs = header.pairs};
     memcpy(out->figure, header.figure, sizeof out->figure);
+    memcpy(run, header.run, sizeof header.run);
     return DH_OK;
 }
 
-dh_status dh_stage_list_read(const dh_stage_place *place, dh_stage *out, bool *found)
+/* Of any run. */
+static dh_status read_list(const dh_stage_place *place, dh_stage *out, uint8_t run[16], bool *found)
 {
     dh_buffer path = {0};
     dh_buffer bytes = {0};
@@ -134,7 +132,7 @@ dh_status dh_stage_list_read(const dh_stage_place *place, dh_stage *out, bool *f
         status = dh_file_read_all(text, LIST_BYTES_MAX, &bytes);
     }
     if (status == DH_OK && there) {
-        status = read_bytes(place, &bytes, text, out, &fits);
+        status = read_bytes(place, &bytes, text, out, run, &fits);
     }
     dh_buffer_free(&path);
     dh_buffer_free(&bytes);
@@ -142,6 +140,23 @@ dh_status dh_stage_list_read(const dh_stage_place *place, dh_stage *out, bool *f
         *found = fits;
     }
     return status;
+}
+
+dh_status dh_stage_list_read(const dh_stage_place *place, dh_stage *out, bool *found)
+{
+    dh_stage stage = {0};
+    uint8_t run[sizeof place->run];
+    bool is_there = false;
+    DH_TRY(read_list(place, &stage, run, &is_there));
+    if (is_there && memcmp(run, place->run, sizeof run) != 0) {
+        dh_stage_free(&stage);
+        is_there = false;
+    }
+    if (is_there) {
+        *out = stage;
+    }
+    *found = is_there;
+    return DH_OK;
 }
 
 /* ---- sweeping ---------------------------------------------------------------------------------------- */
@@ -152,7 +167,13 @@ typedef struct sweep {
     const uint8_t *run;
     uint32_t epoch;
     dh_buffer stages, parts, runs; /* names */
+    dh_buffer kept;                /* kept_stage */
 } sweep;
+
+typedef struct kept_stage {
+    const char *name;
+    dh_stage stage;
+} kept_stage;
 
 static dh_status take_name(void *context, const char *name)
 {
@@ -209,16 +230,45 @@ static const char *stage_of(const char *name)
     return strrchr(name, '-') + 1;
 }
 
+/* Does it have a part of this attempt or a later one? This attempt makes none before it has swept: then it
+ * has been replaced without knowing yet, and the stage is the other's. */
+static bool is_later(const sweep *from, const dh_stage *stage)
+{
+    for (uint32_t p = 0; p < stage->part_count; p++) {
+        if (stage->part[p].epoch >= from->epoch) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A stage that no attempt of this run can use goes, before its parts do. */
 static dh_status check_stage(sweep *from, const char *name)
 {
-    dh_stage_place place = {.folder = from->folder, .name = stage_of(name)};
-    memcpy(place.run, from->run, sizeof place.run);
-    dh_stage stage = {0};
+    const dh_stage_place place = {.folder = from->folder, .name = stage_of(name)};
+    kept_stage kept = {.name = place.name};
+    uint8_t run[sizeof place.run];
     bool found = false;
-    DH_TRY(dh_stage_list_read(&place, &stage, &found));
-    dh_stage_free(&stage);
-    return found ? DH_OK : remove_name(from, name);
+    DH_TRY(read_list(&place, &kept.stage, run, &found));
+    if (found && (memcmp(run, from->run, sizeof run) == 0 || is_later(from, &kept.stage))) {
+        const dh_status status = dh_buffer_append(&from->kept, &kept, sizeof kept);
+        if (status != DH_OK) {
+            dh_stage_free(&kept.stage);
+        }
+        return status;
+    }
+    dh_stage_free(&kept.stage);
+    return remove_name(from, name);
+}
+
+static bool lists_part(const dh_stage *stage, uint32_t epoch, uint32_t rank)
+{
+    for (uint32_t p = 0; p < stage->part_count; p++) {
+        if (stage->part[p].epoch == epoch && stage->part[p].rank == rank) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static dh_status check_part(sweep *from, const char *name)
@@ -226,17 +276,25 @@ static dh_status check_part(sweep *from, const char *name)
     uint32_t epoch = 0;
     uint32_t rank = 0;
     (void)dh_checkpoint_classify(name, &epoch, &rank);
-    dh_stage_place place = {.folder = from->folder, .name = stage_of(name)};
-    memcpy(place.run, from->run, sizeof place.run);
-    dh_stage stage = {0};
-    bool found = false;
-    DH_TRY(dh_stage_list_read(&place, &stage, &found));
-    bool listed = false;
-    for (uint32_t p = 0; found && p < stage.part_count; p++) {
-        listed = listed || (stage.part[p].epoch == epoch && stage.part[p].rank == rank);
+    const kept_stage *kept = (const kept_stage *)(const void *)from->kept.data;
+    for (size_t k = 0; k < from->kept.size / sizeof *kept; k++) {
+        if (strcmp(kept[k].name, stage_of(name)) == 0 && lists_part(&kept[k].stage, epoch, rank)) {
+            return DH_OK;
+        }
     }
-    dh_stage_free(&stage);
-    return listed ? DH_OK : remove_name(from, name);
+    return remove_name(from, name);
+}
+
+static void free_sweep(sweep *all)
+{
+    kept_stage *kept = (kept_stage *)(void *)all->kept.data;
+    for (size_t k = 0; k < all->kept.size / sizeof *kept; k++) {
+        dh_stage_free(&kept[k].stage);
+    }
+    dh_buffer_free(&all->stages);
+    dh_buffer_free(&all->parts);
+    dh_buffer_free(&all->runs);
+    dh_buffer_free(&all->kept);
 }
 
 dh_status dh_stage_sweep(const char *folder, const uint8_t run[16], uint32_t epoch)
@@ -252,8 +310,6 @@ dh_status dh_stage_sweep(const char *folder, const uint8_t run[16], uint32_t epo
     if (status == DH_OK) {
         status = for_names(&all, &all.parts, check_part);
     }
-    dh_buffer_free(&all.stages);
-    dh_buffer_free(&all.parts);
-    dh_buffer_free(&all.runs);
+    free_sweep(&all);
     return status;
 }

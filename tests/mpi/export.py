@@ -2,7 +2,7 @@
 """dhatu export: each kept record of the sources, unchanged but for its annotations, in shards that are the same
 for any number of ranks and after any interruption; and tables as CSV that read back as what the result has.
 
-export.py [PART...]: content, ranks, interrupted, errors, sources, refused, tables.
+export.py [PART...]: content, names, ranks, interrupted, locked, errors, sources, refused, tables.
 """
 
 import csv
@@ -12,11 +12,13 @@ import json
 import os
 import random
 import shutil
+import signal
 import struct
 import subprocess
 
+import restart
 from support import (Checks, folder, launcher, listing, program, run, run_parts, sentences, sha256, skip,
-                     small_corpus, words_given, write)
+                     small_corpus, start, words_given, write)
 
 SHARD = "40K"
 SUFFIX = {"none": "", "gz": ".gz", "zst": ".zst"}
@@ -42,7 +44,7 @@ class Corpus:
     """Sources, a result of them, and what h5py reads of it."""
 
     def __init__(self, checks, work, h5py):
-        self.checks, self.work = checks, work
+        self.checks, self.work, self.h5py = checks, work, h5py
         self.sources = small_corpus(f"{work}/corpus")
         write(f"{self.sources}/near.jsonl", near_duplicates(7, 300))
         write(f"{self.sources}/near.jsonl.bz2.txt", b"a text file, whatever its name: \xff is repaired, \"quoted\"\n")
@@ -189,6 +191,28 @@ def part_content(corpus):
     corpus.checks.that(shards > 10, f"{shards} shards are too few to test anything")
 
 
+def part_names(corpus):
+    """Columns that others have added, with names that JSON and CSV must quote."""
+    checks = corpus.checks
+    result, path = f"{corpus.work}/names.h5", f"{corpus.work}/names"
+    name = 'say "a,b" \\ \t'
+    shutil.copy(corpus.result, result)
+    with corpus.h5py.File(result, "r+") as file:
+        file["obs"].create_dataset(name, data=range(corpus.rows))
+    done = run(["export", result, "--sources", corpus.sources, "--all", "-o", path])
+    if checks.ended(done, 0, "export with an odd name"):
+        told = [json.loads(line)["dhatu"].get(name) for _, lines in shard_lines(path, "none") for line in lines[:-1]]
+        checks.equal(told == list(range(corpus.rows)), True, "an odd name in shards")
+    for more in (), ("--doc", "#0"):
+        done = run(["inspect", result, "--json", *more])
+        if checks.ended(done, 0, "inspect of an odd name"):
+            checks.that(json.dumps(f"obs/{name}") in done.out and json.loads(done.out), "an odd name in inspect --json")
+    done = run(["export", result, "--csv", "documents", "-o", path + ".csv"])
+    if checks.ended(done, 0, "a table with an odd name"):
+        told = [int(line[name]) for line in table(corpus, "names", path + ".csv")]
+        checks.equal(told == list(range(corpus.rows)), True, "an odd name in a table")
+
+
 def part_ranks(corpus):
     for more in ((), ("--compress", "gz", "--all"), ("--shard-size", "1G")):
         wanted = None
@@ -221,13 +245,34 @@ def part_interrupted(corpus):
             break
         corpus.checks.ended(done, (137, 265), f"killed in front of call {at}")
         for name in listing(path):
-            whole = name == "export.json" or name.endswith(".tmp") or sha256(f"{path}/{name}") == wanted.get(name)
+            whole = name in ("export.json", "export.lock") or name.endswith(".tmp") or sha256(f"{path}/{name}") == wanted.get(name)
             corpus.checks.that(whole, f"call {at}: {name} has its name, but is not whole")
         rerun(corpus, path, wanted, f"a kill in front of call {at}", ranks=2 if killed % 5 == 4 else 0)
         killed += 1
         at += 1 + at // 6
     corpus.checks.that(killed > 10, f"killed {killed} times only")
     rerun(corpus, path, wanted, "an export that was complete")
+
+
+def part_locked(corpus):
+    """Another export into the folder while one is under way, and after it was killed."""
+    checks = corpus.checks
+    good, path = f"{corpus.work}/locked-good", f"{corpus.work}/locked"
+    checks.ended(run(corpus.arguments(good)), 0, "export")
+    fault = "call=rename,error=STOP,at=3,path=/locked/part"
+    with restart.ended_after(start(corpus.arguments(path), env={"DHATU_FAULT": fault})) as process:
+        pids = restart.wait_stopped(process, 1)
+        checks.equal(len(pids), 1, "an export that is under way")
+        there = listing(path)
+        for ranks in (0, 2):
+            done = run(corpus.arguments(path), ranks)
+            checks.ended(done, 69, f"another export into the folder, {ranks} ranks")
+            checks.that("another export" in done.err, "the message does not say why", done)
+        checks.equal(listing(path), there, "the other export changes the folder")
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+    checks.that("export.lock" in listing(path), "the lock's file is not left: nothing is tested")
+    rerun(corpus, path, files_of(good), "a kill of the one that had the lock")
 
 
 def part_errors(corpus):
@@ -318,6 +363,11 @@ def part_refused(corpus):
     done = run(corpus.arguments(path))
     checks.ended(done, 78, "shards without a list")
     checks.that("export.json" in done.err, "the message does not say why", done)
+    for command, more in ("export", ["-o", path]), ("verify", []):
+        sources = ("--sources", f"{corpus.sources}/near.jsonl", f"{corpus.sources}/tree")
+        done = run([command, corpus.result, *sources, *more])
+        checks.ended(done, 2, f"{command} with a glob that the shell has expanded")
+        checks.that("quotes" in done.err and f"{corpus.sources}/tree" in done.err, f"{command}: no hint at quotes", done)
     for arguments in (["export"], ["export", corpus.result], ["export", corpus.result, "-o", path],
                       ["export", corpus.result, "--csv", "nonsense", "-o", "-"],
                       ["export", corpus.result, "--csv", "profiles"],
@@ -378,7 +428,8 @@ def part_tables(corpus):
     checks.that(len(tables["vocabulary"]) == 50, "vocabulary.csv has not all terms")
 
 
-PARTS = {"content": part_content, "ranks": part_ranks, "interrupted": part_interrupted, "errors": part_errors,
+PARTS = {"content": part_content, "names": part_names, "ranks": part_ranks, "interrupted": part_interrupted,
+         "locked": part_locked, "errors": part_errors,
          "sources": part_sources, "refused": part_refused, "tables": part_tables}
 
 

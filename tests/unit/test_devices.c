@@ -12,7 +12,8 @@ static dh_settings settings;
 static int set_up(void **state)
 {
     (void)state;
-    static const char *const argv[] = {"dhatu", "run", "-j", "profile,digest,features,vocab,neardup,null", "--backend", "cpu", "in"};
+    static const char *const argv[] = {"dhatu",     "run", "-j", "profile,digest,features,vocab,neardup,null",
+                                       "--backend", "cpu", "in"};
     dh_options options;
     if (dh_options_resolve((int)COUNT(argv), (char **)(uintptr_t)argv, &options) != DH_OK) {
         return -1;

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "export/csv.h"
+#include "export/lock.h"
 #include "export/shard.h"
 
 #include <zlib.h>
@@ -72,7 +73,9 @@ static size_t decode(dh_shard_compression compression, const dh_buffer *file, ui
         return size;
     }
     assert_true(file->size <= room);
-    memcpy(out, file->data, file->size);
+    if (file->size > 0) {
+        memcpy(out, file->data, file->size);
+    }
     return file->size;
 }
 
@@ -166,6 +169,36 @@ static void test_compressions_have_names(void **state)
     assert_non_null(strstr(dh_shard_encoder(DH_SHARD_ZSTD), ZSTD_versionString()));
 }
 
+/* ---- the lock of a folder ----------------------------------------------------------------------------- */
+
+static bool is_there(const char *folder)
+{
+    char path[4200];
+    bool exists = false;
+    (void)snprintf(path, sizeof path, "%s/" DH_EXPORT_LOCK_NAME, folder);
+    assert_ok(dh_file_exists(path, &exists));
+    return exists;
+}
+
+static void test_one_export_at_a_time_has_the_folder(void **state)
+{
+    (void)state;
+    const char *folder = support_make_folder("locked");
+    dh_export_lock *lock = NULL;
+    dh_export_lock *other = NULL;
+    assert_ok(dh_export_lock_take(folder, &lock));
+    assert_int_equal(dh_export_lock_take(folder, &other), DH_LOCKED);
+    assert_null(other);
+    assert_true(is_there(folder));
+    assert_ok(dh_export_lock_release(lock));
+    assert_false(is_there(folder));
+    assert_ok(dh_export_lock_take(folder, &lock));
+    assert_ok(dh_export_lock_release(lock));
+    assert_ok(dh_export_lock_release(NULL));
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(dh_export_lock_take(folder, &lock), DH_IO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_shards_come_back),
         cmocka_unit_test(test_an_unfinished_shard_has_no_name),
         cmocka_unit_test(test_compressions_have_names),
+        cmocka_unit_test(test_one_export_at_a_time_has_the_folder),
     };
     return cmocka_run_group_tests(tests, support_set_up, support_tear_down);
 }

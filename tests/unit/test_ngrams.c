@@ -185,11 +185,14 @@ static void check_range(dh_lane *lane, dh_ngram_range range)
     free(hash);
 }
 
-static void check_every_range(void)
+static void check_every_range_without(uint32_t without)
 {
+    char why[DH_BACKEND_TEXT];
     uint8_t *block = NULL;
     const dh_batch batch = spelled_batch(&block);
-    dh_backend *backend = open_cpu();
+    const dh_backend_options options = {.lanes = 1, .cpu_without = without};
+    dh_backend *backend = NULL;
+    assert_int_equal(dh_backend_cpu.open(&options, &backend, why), DH_BACKEND_OK);
     dh_lane *lane = begin(backend, &batch);
     for (uint32_t least = 1; least <= DH_NGRAM_TOKENS_MAX; least++) {
         for (uint32_t most = least; most <= DH_NGRAM_TOKENS_MAX; most++) {
@@ -199,6 +202,12 @@ static void check_every_range(void)
     }
     dh_backend_cpu.close(backend);
     free(block);
+}
+
+static void check_every_range(void)
+{
+    check_every_range_without(0);
+    check_every_range_without(DH_CPU_AVX512);
 }
 
 static void test_every_range_of_lengths(void **state)
@@ -213,6 +222,28 @@ static void test_every_range_of_lengths(void **state)
     spell_random(300, 3);
     spell_end();
     check_every_range();
+}
+
+/* Engines that take 8 or 16 tokens at once may read them otherwise where they are more than 128 bytes. */
+static void test_tokens_close_together_and_far_apart(void **state)
+{
+    (void)state;
+    uint8_t bytes[40];
+    spell_begin(1, 2);
+    spell_random(700, 30);
+    for (size_t size = 5; size <= sizeof bytes; size++) {
+        for (uint32_t t = 0; t < 33; t++) {
+            memset(bytes, (int)('a' + t), sizeof bytes);
+            spell_token(bytes, size);
+        }
+        spell_end();
+    }
+    check_every_range();
+    for (uint64_t tokens = 7; tokens <= 40; tokens++) {
+        spell_begin(0, 0);
+        spell_random(tokens, 20); /* the last tokens of the batch */
+        check_every_range();
+    }
 }
 
 /* The last n-grams of a batch end where its spelling does. */
@@ -307,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_murmur_is_that_of_scikit_learn),
         cmocka_unit_test(test_ngrams_are_those_of_scikit_learn),
         cmocka_unit_test(test_every_range_of_lengths),
+        cmocka_unit_test(test_tokens_close_together_and_far_apart),
         cmocka_unit_test(test_the_end_of_the_spelling),
         cmocka_unit_test(test_a_batch_without_tokens),
         cmocka_unit_test(test_spelling_digests),

@@ -5,7 +5,8 @@
 #include "one_rank.h"
 
 #include "base/fault.h"
-#include "shuffle/shuffle.h"
+#include "shuffle/sort.h"
+#include "shuffle/sorter.h"
 
 #include <dirent.h>
 #include <sys/resource.h>
@@ -188,7 +189,7 @@ static dh_shuffle_figures compare_to_plain(const shape *of, size_t count, uint64
 static const shape shapes[] = {
     {0, 0, 8, 256, false}, {0, 0, 8, 256, true},   {7, 0, 8, 256, true},     {1, 0, 24, 2, false},
     {1, 0, 24, 2, true},   {3, 61, 24, 256, true}, {1000, 20, 12, 3, false}, {1, 0, 0, 1, true},
-    {40, 0, 2, 2, false},  {1, 0, 9, 1, false},
+    {40, 0, 2, 2, false},  {1, 0, 9, 1, false},    {1, 0, 24, 1, false},
 };
 
 static void test_a_plain_sort_agrees(void **state)
@@ -296,6 +297,49 @@ static void test_several_passes(void **state)
     assert_int_equal(files_in(support_folder), 0);
 }
 
+/* Room for the buffers of all runs, but not so many files: more than one pass, and the arena is not kept. */
+static void test_files_are_few(void **state)
+{
+    (void)state;
+    enum { MEMORY = 128 << 10, ROOM = 64 << 20, FILES = 200, RUNS = 500 };
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit few = {.rlim_cur = FILES, .rlim_max = before.rlim_max};
+    dh_memory_count memory = {0};
+    const dh_sorter_options options = {
+        .name = "test", .folder = support_folder, .epoch = 3, .memory = MEMORY, .count = &memory};
+    dh_sorter *sorter = NULL;
+    assert_ok(dh_sorter_create(&options, &sorter));
+    uint64_t pairs = 0;
+    uint64_t sum = 0;
+    for (; dh_sorter_runs(sorter) < RUNS; pairs++) {
+        const dh_pair pair = {
+            .key = support_random(), .value = (const uint8_t *)&pairs, .value_size = sizeof pairs};
+        sum += pair.key * (pairs + 1);
+        assert_ok(dh_sorter_add(sorter, &pair));
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    dh_status status = dh_sorter_finish(sorter, ROOM);
+    dh_pair pair;
+    uint64_t last = 0;
+    uint64_t got = 0;
+    while (status == DH_OK && (status = dh_sorter_next(sorter, &pair)) == DH_OK) {
+        uint64_t number;
+        assert_true(pair.key >= last);
+        last = pair.key;
+        memcpy(&number, pair.value, sizeof number);
+        sum -= pair.key * (number + 1);
+        got++;
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(status, DH_END);
+    assert_int_equal(got, pairs);
+    assert_int_equal(sum, 0);
+    assert_true(dh_sorter_runs(sorter) > RUNS + 2); /* passes made some */
+    dh_sorter_free(sorter);
+    assert_int_equal(files_in(support_folder), 0);
+}
+
 /* Pairs that are larger than the memory, between small ones. */
 static void test_large_pairs(void **state)
 {
@@ -351,6 +395,51 @@ static void test_few_keys_need_no_runs(void **state)
     const dh_shuffle_figures figures =
         compare_to_plain(&few, support_turns(400000), DH_SHUFFLE_MEMORY_MIN, DH_COMBINE_SUM);
     assert_int_equal(figures.runs, 0);
+}
+
+/* Names with beginnings in common, zeros among them, and of all sizes: each kind of tie, and more of them
+ * than are sorted by words. */
+static void test_ties(void **state)
+{
+    (void)state;
+    enum { PAIRS = 3000, SIZE_MAX_HERE = 130, RECORD_MAX = 8 + 2 * SIZE_MAX_HERE };
+    static const struct {
+        uint32_t prefix, name_max, value_max;
+        unsigned letters;
+    } ties[] = {{8, 12, 0, 26}, {24, 36, 16, 3}, {0, 20, 9, 1},     {5, 5, 20, 1},
+                {64, 80, 8, 2}, {96, 120, 8, 2}, {120, 130, 40, 2}, {16, 17, 17, 256}};
+    uint8_t *arena = malloc((size_t)PAIRS * RECORD_MAX);
+    dh_entry *entry = malloc(PAIRS * sizeof *entry);
+    assert_non_null(arena);
+    assert_non_null(entry);
+    for (size_t t = 0; t < 2 * COUNT(ties); t++) {
+        const bool by_value = t % 2 == 1;
+        size_t used = 0;
+        for (size_t i = 0; i < PAIRS; i++) {
+            const uint32_t prefix = ties[t / 2].prefix;
+            const dh_record_sizes sizes = {
+                .name = prefix + (uint32_t)support_random_below(ties[t / 2].name_max - prefix + 1),
+                .value = (uint32_t)support_random_below(ties[t / 2].value_max + 1)};
+            entry[i] = (dh_entry){.key = support_random_below(2), .place = used};
+            memcpy(arena + used, &sizes, sizeof sizes);
+            used += sizeof sizes;
+            for (uint32_t b = 0; b < sizes.name + sizes.value; b++) {
+                arena[used++] =
+                    b < prefix ? (uint8_t)(b % 3) : (uint8_t)support_random_below(ties[t / 2].letters);
+            }
+        }
+        dh_entries_sort(entry, PAIRS, arena, by_value);
+        for (size_t i = 1; i < PAIRS; i++) {
+            const dh_pair a = dh_entry_pair(arena, &entry[i - 1]);
+            const dh_pair b = dh_entry_pair(arena, &entry[i]);
+            const int names = order_bytes(a.name, a.name_size, b.name, b.name_size);
+            const int values = order_bytes(a.value, a.value_size, b.value, b.value_size);
+            assert_true(a.key < b.key ||
+                        (a.key == b.key && (names < 0 || (names == 0 && (!by_value || values <= 0)))));
+        }
+    }
+    free(entry);
+    free(arena);
 }
 
 /* ---- errors ------------------------------------------------------------------------------------------ */
@@ -512,6 +601,8 @@ int main(void)
         cmocka_unit_test(test_a_plain_sort_agrees),
         cmocka_unit_test(test_runs_are_merged),
         cmocka_unit_test(test_several_passes),
+        cmocka_unit_test(test_files_are_few),
+        cmocka_unit_test(test_ties),
         cmocka_unit_test(test_large_pairs),
         cmocka_unit_test(test_few_keys_need_no_runs),
         cmocka_unit_test(test_failing_calls),

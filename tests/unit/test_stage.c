@@ -396,7 +396,7 @@ static dh_status read_all(const dh_stage_place *place, const dh_stage *stage, ui
     return status;
 }
 
-/* True: the damage was noticed. */
+/* True: the damage was noticed, before anything is read from the stage. */
 static bool is_noticed(const dh_stage_place *place, uint64_t pairs)
 {
     dh_stage stage = {0};
@@ -405,10 +405,9 @@ static bool is_noticed(const dh_stage_place *place, uint64_t pairs)
     if (!found) {
         return true;
     }
-    const dh_status status = read_all(place, &stage, pairs);
+    assert_ok(read_all(place, &stage, pairs));
     dh_stage_free(&stage);
-    assert_true(status == DH_OK || status == DH_IO);
-    return status == DH_IO;
+    return false;
 }
 
 static void damage(const dh_stage_place *place, const char *name, uint64_t pairs, size_t step)
@@ -451,14 +450,15 @@ static void test_damage_is_noticed(void **state)
     dh_stage stage = make_stage(&place, count, COUNT(count), 1, 8);
     static const struct {
         const char *name, *says;
-    } files[] = {{"part-000004-000000-rows", "part-000004-000000-rows: the block at 0 is damaged"},
-                 {"part-000004-000002-rows", "part-000004-000002-rows: the block at 0 is damaged"},
+    } files[] = {{"part-000004-000000-rows", "the stage rows (attempt 4, rank 0) is missing or damaged"},
+                 {"part-000004-000002-rows", "the stage rows (attempt 4, rank 2) is missing or damaged"},
                  {"stage-rows", "stage-rows: damaged; this step"}};
     for (size_t i = 0; i < COUNT(files); i++) {
         support_capture_begin();
         damage(&place, files[i].name, stage.pairs, 1);
         const char *said = support_capture_end();
         assert_says(said, files[i].says);
+        assert_null(strstr(said, "error:")); /* the step is done again */
     }
     dh_stage_free(&stage);
 }
@@ -475,6 +475,42 @@ static void test_damage_of_several_blocks(void **state)
     support_capture_begin();
     damage(&place, "part-000004-000000-rows", stage.pairs, STEP);
     (void)support_capture_end();
+    dh_stage_free(&stage);
+}
+
+/* A block that is damaged behind a check is an error. */
+static void test_damage_behind_the_check(void **state)
+{
+    (void)state;
+    begin("behind");
+    static const uint64_t count[] = {20};
+    const char *name = "part-000004-000000-rows";
+    const dh_stage_place place = place_of("rows");
+    dh_stage stage = make_stage(&place, count, 1, 1, 8);
+    file_copy copy = load(name);
+    copy.bytes[100] ^= 1;
+    store(name, copy.bytes, copy.size);
+    support_capture_begin();
+    const dh_status status = read_all(&place, &stage, 20);
+    assert_says(support_capture_end(), "part-000004-000000-rows: the block at 0 is damaged");
+    assert_int_equal(status, DH_IO);
+    free(copy.bytes);
+    dh_stage_free(&stage);
+}
+
+static void test_a_check_is_left(void **state)
+{
+    (void)state;
+    begin("left");
+    static const uint64_t count[] = {20};
+    unsigned left = 0;
+    dh_stage_place place = place_of("rows");
+    dh_stage stage = make_stage(&place, count, 1, 1, 8);
+    dh_stage found = {0};
+    bool is_there = false;
+    place.may_write = nobody_may;
+    place.write_context = &left;
+    assert_int_equal(dh_stage_find(&place, &found, &is_there), DH_LOCKED);
     dh_stage_free(&stage);
 }
 
@@ -564,6 +600,33 @@ static void test_sweeping(void **state)
     dh_stage_free(&other);
 }
 
+/* An attempt that was replaced before its sweep leaves what the later one made, also of another run. */
+static void test_a_late_sweep(void **state)
+{
+    (void)state;
+    begin("late");
+    const uint64_t count[] = {5, 6};
+    dh_stage_place later = place_of("later");
+    dh_stage_place foreign = place_of("foreign");
+    dh_stage_place past = place_of("past");
+    foreign.run[0] = past.run[0] = 99;
+    later.epoch = foreign.epoch = 6;
+    dh_stage stage[] = {make_stage(&later, count, 2, 1, 8), make_stage(&foreign, count, 2, 1, 8),
+                        make_stage(&past, count, 2, 1, 8)};
+    assert_ok(dh_stage_sweep(folder, later.run, 5));
+    static const char *const stays[] = {
+        "stage-later",   "part-000006-000000-later",   "part-000006-000001-later",
+        "stage-foreign", "part-000006-000000-foreign", "part-000006-000001-foreign"};
+    for (size_t i = 0; i < COUNT(stays); i++) {
+        assert_true(exists(stays[i]));
+    }
+    assert_false(exists("stage-past"));
+    assert_false(exists("part-000004-000001-past"));
+    for (size_t i = 0; i < COUNT(stage); i++) {
+        dh_stage_free(&stage[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -577,8 +640,11 @@ int main(void)
         cmocka_unit_test(test_large_pairs),
         cmocka_unit_test(test_damage_is_noticed),
         cmocka_unit_test(test_damage_of_several_blocks),
+        cmocka_unit_test(test_damage_behind_the_check),
+        cmocka_unit_test(test_a_check_is_left),
         cmocka_unit_test(test_parts_of_others),
         cmocka_unit_test(test_sweeping),
+        cmocka_unit_test(test_a_late_sweep),
     };
     return cmocka_run_group_tests(tests, support_set_up, support_tear_down);
 }

@@ -416,6 +416,27 @@ static void test_numbers_come_back(void **state)
     assert_false(dh_leb128_get(&at, over + sizeof over, &back));
 }
 
+/* What is written without branches are the same bytes; what is read so, the same numbers. */
+static void test_short_numbers_are_the_same(void **state)
+{
+    (void)state;
+    for (uint32_t number = 0; number < UINT32_C(1) << (DH_LEB128_SHORT_BITS + 1); number++) {
+        uint8_t bytes[DH_LEB128_MAX] = {0};
+        uint8_t other[DH_LEB128_MAX] = {0};
+        const uint8_t *end = dh_leb128_put(bytes, number);
+        uint32_t back = 0;
+        if (number >> DH_LEB128_SHORT_BITS != 0) {
+            assert_null(dh_leb128_get_short(bytes, &back));
+            continue;
+        }
+        assert_int_equal(dh_leb128_put_short(other, number) - other, end - bytes);
+        assert_memory_equal(other, bytes, (size_t)(end - bytes));
+        memset(other + (end - bytes), UINT8_MAX, 2); /* what lies behind is not looked at */
+        assert_ptr_equal(dh_leb128_get_short(other, &back), other + (end - bytes));
+        assert_int_equal(back, number);
+    }
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -435,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_many_terms_and_a_huge_one),
         cmocka_unit_test(test_damaged_terms_are_refused),
         cmocka_unit_test(test_numbers_come_back),
+        cmocka_unit_test(test_short_numbers_are_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }
