@@ -21,7 +21,8 @@ dh_status dh_reduce_all(const dh_reduce *reduce, dh_reduced *out)
     }
     /* What the steps before keep for the writer is no longer there for this one. */
     dh_reduce rest = *reduce;
-    const uint64_t kept = dh_features_kept(&out->features) + dh_terms_kept(&out->terms);
+    uint64_t kept = dh_features_kept(&out->features) + dh_terms_kept(&out->terms);
+    DH_TRY(dh_comm_max(reduce->comm, &kept, 1)); /* ranks keep different things, and share rounds */
     rest.memory = reduce->memory > kept + LEAST_MEMORY ? reduce->memory - kept : LEAST_MEMORY;
     return dh_reduce_neardup(&rest, &out->neardup);
 }

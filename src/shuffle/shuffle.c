@@ -80,7 +80,8 @@ static void free_buffers(dh_shuffle *shuffle)
     shuffle->note = shuffle->answer = NULL;
 }
 
-static dh_status set_up(dh_shuffle *shuffle)
+/* Buffers of the exchange are of one size on all ranks: that for which all have memory. */
+static dh_status set_up(dh_shuffle *shuffle, uint64_t least_memory)
 {
     const dh_shuffle_options *options = &shuffle->options;
     uint64_t memory = options->memory;
@@ -88,7 +89,7 @@ static dh_status set_up(dh_shuffle *shuffle)
         return dh_error(DH_INTERNAL, "%s: a shuffle with %" PRIu64 " bytes of memory", options->name, memory);
     }
     if (shuffle->ranks > 1) {
-        shuffle->stride = (size_t)(memory / BUFFER_SHARE / shuffle->ranks);
+        shuffle->stride = (size_t)(least_memory / BUFFER_SHARE / shuffle->ranks);
         DH_TRY(make_buffers(shuffle));
         const uint64_t taken = exchange_memory(shuffle);
         memory = taken < memory / 2 ? memory - taken : memory / 2; /* notes of very many ranks */
@@ -108,6 +109,8 @@ static dh_status set_up(dh_shuffle *shuffle)
 dh_status dh_shuffle_create(dh_comm *comm, const dh_shuffle_options *options, dh_shuffle **out)
 {
     void *memory = NULL;
+    uint64_t least = ~options->memory; /* the greatest complement is that of the least */
+    DH_TRY(dh_comm_max(comm, &least, 1));
     dh_status status = dh_allocate(1, sizeof(dh_shuffle), "the shuffle", &memory);
     dh_shuffle *shuffle = memory;
     if (status == DH_OK) {
@@ -115,7 +118,7 @@ dh_status dh_shuffle_create(dh_comm *comm, const dh_shuffle_options *options, dh
         shuffle->comm = comm;
         shuffle->rank = (size_t)dh_comm_rank(comm);
         shuffle->ranks = (size_t)dh_comm_size(comm);
-        status = set_up(shuffle);
+        status = set_up(shuffle, ~least);
     }
     status = dh_comm_agree(comm, status);
     if (status != DH_OK) {

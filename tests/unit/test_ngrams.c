@@ -3,6 +3,9 @@
 
 #include "kernels/ngrams_core.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 enum { SENTINEL = 0x5C5C5C5C, EVERY_FEATURE = DH_CPU_AVX2 | DH_CPU_AVX512 | DH_CPU_SHA };
 
 /* ---- documents --------------------------------------------------------------------------------------- */
@@ -185,15 +188,13 @@ static void check_range(dh_lane *lane, dh_ngram_range range)
     free(hash);
 }
 
-static void check_every_range_without(uint32_t without)
+static void check_ranges(const dh_batch *batch, uint32_t without)
 {
     char why[DH_BACKEND_TEXT];
-    uint8_t *block = NULL;
-    const dh_batch batch = spelled_batch(&block);
     const dh_backend_options options = {.lanes = 1, .cpu_without = without};
     dh_backend *backend = NULL;
     assert_int_equal(dh_backend_cpu.open(&options, &backend, why), DH_BACKEND_OK);
-    dh_lane *lane = begin(backend, &batch);
+    dh_lane *lane = begin(backend, batch);
     for (uint32_t least = 1; least <= DH_NGRAM_TOKENS_MAX; least++) {
         for (uint32_t most = least; most <= DH_NGRAM_TOKENS_MAX; most++) {
             const dh_ngram_range range = {least, most};
@@ -201,13 +202,15 @@ static void check_every_range_without(uint32_t without)
         }
     }
     dh_backend_cpu.close(backend);
-    free(block);
 }
 
 static void check_every_range(void)
 {
-    check_every_range_without(0);
-    check_every_range_without(DH_CPU_AVX512);
+    uint8_t *block = NULL;
+    const dh_batch batch = spelled_batch(&block);
+    check_ranges(&batch, 0);
+    check_ranges(&batch, DH_CPU_AVX512);
+    free(block);
 }
 
 static void test_every_range_of_lengths(void **state)
@@ -257,6 +260,32 @@ static void test_the_end_of_the_spelling(void **state)
             check_every_range();
         }
     }
+}
+
+/* The same in front of memory that cannot be read: not all ways to read are seen by the tools. */
+static void test_the_end_of_memory(void **state)
+{
+    (void)state;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *memory = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    assert_int_equal(mprotect(memory + page, page, PROT_NONE), 0);
+    for (uint64_t longest = 1; longest <= 64; longest++) {
+        for (uint64_t tokens = 1; tokens <= 40; tokens += 13) {
+            spell_begin(0, 0);
+            spell_random(tokens, longest);
+            assert_true(all.size <= page);
+            memcpy(memory + page - all.size, all.spelling, all.size);
+            const dh_batch batch = {.document_count = all.documents,
+                                    .token_offset = all.token_offset,
+                                    .spelling = memory + page - all.size,
+                                    .spelling_offset = all.spelling_offset,
+                                    .token_end = all.token_end};
+            check_ranges(&batch, 0);
+            check_ranges(&batch, DH_CPU_AVX512);
+        }
+    }
+    munmap(memory, 2 * page);
 }
 
 static void test_a_batch_without_tokens(void **state)
@@ -340,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_every_range_of_lengths),
         cmocka_unit_test(test_tokens_close_together_and_far_apart),
         cmocka_unit_test(test_the_end_of_the_spelling),
+        cmocka_unit_test(test_the_end_of_memory),
         cmocka_unit_test(test_a_batch_without_tokens),
         cmocka_unit_test(test_spelling_digests),
         cmocka_unit_test(test_spelling_digests_of_a_few_documents),

@@ -240,6 +240,40 @@ static void add_numbered(uint32_t from, uint32_t to)
     end_document();
 }
 
+/* More is compared than a short term has: also of the one behind which the memory for terms ends. */
+static void test_the_last_term_of_the_memory(void **state)
+{
+    (void)state;
+    enum { IN_A_DOCUMENT = 2000, TERMS = 24000 };
+    dh_buffer out = {0};
+    dh_term_table *table = NULL;
+    assert_ok(dh_term_table_create((dh_ngram_range){1, 1}, MEMORY, &table));
+    for (uint32_t from = 0; from < TERMS; from += IN_A_DOCUMENT) {
+        begin_texts();
+        for (uint32_t i = 2 * from; i < 2 * (from + IN_A_DOCUMENT); i++) { /* each twice */
+            char word[16];
+            add_token(word, (size_t)snprintf(word, sizeof word, "w%u", i / 2));
+        }
+        end_document();
+        const dh_batch batch = batch_of(0, 1);
+        assert_ok(dh_term_table_add(table, &batch, &out));
+    }
+    assert_ok(dh_term_table_flush(table, &out));
+    const uint8_t *at = out.data;
+    for (uint32_t i = 0; i < TERMS; i++) {
+        const uint8_t *term = NULL;
+        uint32_t size = 0;
+        uint64_t frequency = 0;
+        uint64_t documents = 0;
+        assert_true(dh_term_decode(&at, out.data + out.size, &term, &size, &frequency, &documents));
+        assert_int_equal(frequency, 2);
+        assert_int_equal(documents, 1);
+    }
+    assert_ptr_equal(at, out.data + out.size);
+    dh_term_table_free(table);
+    dh_buffer_free(&out);
+}
+
 static void count_in_batches(uint32_t step, uint64_t memory, dh_buffer *out)
 {
     dh_term_table *table = NULL;
@@ -451,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_terms_of_every_size_are_compared_to_their_last_byte),
         cmocka_unit_test(test_random_texts),
         cmocka_unit_test(test_nothing_is_read_behind_the_spelling),
+        cmocka_unit_test(test_the_last_term_of_the_memory),
         cmocka_unit_test(test_what_is_written_does_not_depend_on_batches),
         cmocka_unit_test(test_a_full_table_is_written_between_documents),
         cmocka_unit_test(test_many_terms_and_a_huge_one),
