@@ -97,7 +97,7 @@ typedef struct dh_backend_kind {
     /* hash: lengths of the range for each token of the batch (kernels/ngrams.h). The batch has spelling. */
     dh_backend_status (*ngrams)(dh_lane *lane, dh_ngram_range range, uint32_t *hash);
     dh_backend_status (*minhash)(dh_lane *lane, const dh_minhash_options *options, const dh_minhash_out *out);
-    /* digest[d * 32 ...]: SHA-256 of the document's spelling without its last space. The batch has spelling. */
+    /* digest[d * 32 ...]: SHA-256 of the spelling of each document, without its last space. */
     dh_backend_status (*sha256_spelling)(dh_lane *lane, uint8_t *digest);
 
     /* OK: all that was queued is done and the lane is free. BUSY: ask again; never blocks. */

@@ -33,8 +33,8 @@ typedef struct dh_batch {
      * joined by spaces are so the bytes from the begin of i to the end of j. */
     const uint8_t *spelling;
     const uint64_t *spelling_offset; /* document_count + 1 */
-    const uint32_t *token_end;       /* as token: where it ends (its space stands there), from the begin of the
-                                      * document's spelling. A token begins one behind the end of the one before */
+    const uint32_t *token_end; /* as token: where it ends (its space stands there), from the begin of the
+                                * document's spelling. A token begins one behind the end of the one before */
 } dh_batch;
 
 #endif
