@@ -23,7 +23,7 @@ static dh_status grow_with_ends(dh_token_sink *sink, size_t capacity)
 {
     const size_t count = sink->token_count;
     bool token_lent = sink->token_lent;
-    bool end_lent = sink->token_lent;
+    bool end_lent = token_lent;
     void *token = sink->token;
     void *token_end = sink->token_end;
     DH_TRY(grow(&token, count, capacity, sizeof *sink->token, &token_lent, "token hashes"));

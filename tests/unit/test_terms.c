@@ -294,7 +294,7 @@ static void test_what_is_written_does_not_depend_on_batches(void **state)
         add_numbered(d * 7, d * 7 + 60);
     }
     static const uint64_t memory[] = {1, 1 << 14, MEMORY};
-    size_t size[COUNT(memory)];
+    size_t size[COUNT(memory)] = {0};
     for (size_t m = 0; m < COUNT(memory); m++) {
         dh_buffer whole = {0};
         dh_buffer parts = {0};
