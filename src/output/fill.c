@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BLOCKS_AT_ONCE = 64 };
+
 dh_status dh_fill_open(const dh_fill_place *place, uint64_t first, dh_fill *out)
 {
     *out = (dh_fill){.place = *place,
@@ -36,6 +38,26 @@ static dh_status add_digest(dh_fill *fill, uint64_t count)
     return dh_buffer_append(&fill->digests, digest, sizeof digest);
 }
 
+/* Blocks that lie whole in what is appended are digested where they lie, many at a time. */
+static dh_status add_digests(dh_fill *fill, const uint8_t *bytes, uint64_t blocks)
+{
+    const uint64_t size = DH_BLOCK_ROWS * fill->place.element_size;
+    const dh_sha256_engine engine = dh_sha256_engine_lanes(UINT32_MAX);
+    uint64_t offset[BLOCKS_AT_ONCE + 1];
+    uint8_t digest[BLOCKS_AT_ONCE * DH_SHA256_SIZE];
+    for (uint64_t done = 0; done < blocks;) {
+        const uint64_t left = blocks - done;
+        const uint64_t now = left < BLOCKS_AT_ONCE ? left : BLOCKS_AT_ONCE;
+        for (uint64_t b = 0; b <= now; b++) {
+            offset[b] = (done + b) * size;
+        }
+        dh_sha256_batch_cut(engine, bytes, offset, (uint32_t)now, 0, digest);
+        DH_TRY(dh_buffer_append(&fill->digests, digest, now * DH_SHA256_SIZE));
+        done += now;
+    }
+    return DH_OK;
+}
+
 dh_status dh_fill_append(dh_fill *fill, const void *data, uint64_t count)
 {
     const dh_fill_place *place = &fill->place;
@@ -45,6 +67,13 @@ dh_status dh_fill_append(dh_fill *fill, const void *data, uint64_t count)
                             place->offset + fill->next * element));
     fill->next += count;
     while (count > 0) {
+        const uint64_t whole = fill->in_block == 0 ? count / DH_BLOCK_ROWS : 0;
+        if (whole > 0) {
+            DH_TRY(add_digests(fill, bytes, whole));
+            bytes += whole * DH_BLOCK_ROWS * element;
+            count -= whole * DH_BLOCK_ROWS;
+            continue;
+        }
         const uint64_t room = DH_BLOCK_ROWS - fill->in_block;
         const uint64_t piece = count < room ? count : room;
         if (fill->owns_block) {

@@ -83,6 +83,7 @@ static dh_status write_large(dh_block_writer *writer, const dh_pair *pair)
     dh_file_part part[4] = {
         {0}, {head, head_size}, {pair->name, pair->name_size}, {pair->value, pair->value_size}};
     XXH3_state_t hash;
+    XXH3_INITSTATE(&hash); /* reset looks at the seed that it had */
     (void)XXH3_64bits_reset_withSeed(&hash, seed_of(&header, writer->bytes));
     for (size_t i = 1; i < sizeof part / sizeof *part; i++) {
         (void)XXH3_64bits_update(&hash, part[i].data, part[i].size);
