@@ -19,7 +19,7 @@
 
 enum {
     MEBI_BITS = 20,
-    STEP_MEMORY = 8 << MEBI_BITS,   /* what a step of the reduce phase wants besides what others keep */
+    STEP_MEMORY = 4 << MEBI_BITS,   /* what a step of the reduce phase wants besides what others keep */
     OTHER_MEMORY = 128 << MEBI_BITS /* what a rank takes besides --memory, at the most */
 };
 

@@ -101,9 +101,9 @@ def check_kills(checks, bench, sample):
         for call in CALLS:  # the rare calls are the ones that matter
             if counts[call] < 60:
                 cases += [(start, f"call={call},error=KILL,at={n}") for n in range(1, counts[call] + 1)]
-    cases = sample.of([c for c in cases if c[0] != bench.mapped], 10) + sample.of([c for c in cases if c[0] == bench.mapped], 10)
+    cases = sample.of([c for c in cases if c[0] != bench.mapped], 7) + sample.of([c for c in cases if c[0] == bench.mapped], 7)
     places = ("planned", "recovered", "mapped", "reduced", "written", "publish", "published")
-    cases += sample.of([(start, f"call=place,path={place},error=KILL") for place in places for start in starts(bench)], 6)
+    cases += sample.of([(start, f"call=place,path={place},error=KILL") for place in places for start in starts(bench)], 4)
     for start, fault in cases:
         label = f"{fault}, {name_of(bench, start)}"
         case = bench.case(start)
@@ -215,10 +215,10 @@ def check_errors(checks, bench, sample):
                 cases += [(start, 0, call, n, ",persist")] * (n < 30)
     few = [c for c in cases if c[2] not in ("read", "stat", "open", "write")]
     many = [c for c in cases if c[2] in ("read", "stat", "open", "write")]
-    chosen = sample.of(few, 25) + sample.of(many, 20)
+    chosen = sample.of(few, 15) + sample.of(many, 12)
     spread = [(start, 3, call, n, persist, rank) for start in starts(bench) for call in CALLS
               for n in (1, 2, 3, 5, 8, 12, 20) for persist in ("", ",persist") for rank in range(3)]
-    chosen += sample.of(spread, 10)
+    chosen += sample.of(spread, 6)
     passed = {}
     for start, ranks, call, n, persist, *rank in chosen:
         errors = ERRORS + (("EINTR", "SHORT") if not persist and call in ("read", "write") else ("EINTR",) * (not persist))
@@ -347,7 +347,7 @@ def check_strace_kills(checks, bench, sample):
     result = [c for c in cases if c[3].startswith("/out.h5.partial")]
     print(f"  {len(cases)} calls, {len(result)} of them on partial results")
     hit = 0
-    for start, call, n, path in sample.of(commit, 22) + sample.of(result, 3):
+    for start, call, n, path in sample.of(commit, 12) + sample.of(result, 3):
         label = f"strace kills at {call} {n} ({path}), {'from a part' if start else 'from nothing'}"
         case = bench.case(start)
         killed = case.run(wrapper=strace(call, f"signal=SIGKILL:when={n}"))
@@ -380,7 +380,7 @@ def check_strace_errors(checks, bench, sample):
         count[call] = count.get(call, 0) + 1
     cases = [(call, n, "") for call, most in count.items() for n in range(1, most + 1)]
     cases += [(call, n, "+") for call, n, _ in cases if n < 40]
-    for call, n, more in sample.of(cases, 12):
+    for call, n, more in sample.of(cases, 8):
         error = sample.rng.choice(("EIO", "ENOSPC", "EDQUOT"))
         label = f"strace: {error} of {call} {n}{more} on the partial result"
         case = bench.case(bench.halfway)

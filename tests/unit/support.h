@@ -138,12 +138,12 @@ static inline void assert_says(const char *message, const char *part)
 
 /* ---- loops and random numbers ------------------------------------------------------------------------ */
 
-/* Turns of a long random loop: a tenth with DHATU_TEST_SHORT=1 (valgrind). */
+/* Turns of a long random loop: a twentieth with DHATU_TEST_SHORT=1 (valgrind). */
 static inline unsigned support_turns(unsigned turns)
 {
     const char *is_short = getenv("DHATU_TEST_SHORT");
     const bool shorten = is_short != NULL && is_short[0] != '\0' && is_short[0] != '0';
-    return shorten ? (turns + 9) / 10 : turns;
+    return shorten ? (turns + 19) / 20 : turns;
 }
 
 /* xorshift64*: the same numbers on every machine. */
