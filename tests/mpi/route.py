@@ -50,11 +50,11 @@ def hostile_lines(seed, count):
 
 
 def make_corpus(root):
-    """About 4 MB in hundreds of batches: a plain source, a stream, small texts."""
-    lines = support.mixed_lines(1, 900) + hostile_lines(2, HOSTILE_SIZE)
+    """About 3 MB in hundreds of batches: a plain source, a stream, small texts."""
+    lines = support.mixed_lines(1, 650) + hostile_lines(2, HOSTILE_SIZE)
     random.Random(3).shuffle(lines)
     support.write(f"{root}/plain.jsonl", b"".join(lines))
-    stream = support.mixed_lines(4, 700) + hostile_lines(5, HOSTILE_SIZE)
+    stream = support.mixed_lines(4, 500) + hostile_lines(5, HOSTILE_SIZE)
     support.write(f"{root}/stream.jsonl.gz", support.multi_member(b"".join(stream)))
     rng = random.Random(6)
     for i in range(60):
