@@ -323,6 +323,20 @@ dh_status dh_file_remove(const char *path)
     return DH_OK;
 }
 
+dh_status dh_file_remove_in(const char *folder, const char *name)
+{
+    dh_buffer path = {0};
+    dh_status status = dh_buffer_printf(&path, "%s/%s", folder, name);
+    if (status == DH_OK) {
+        status = dh_buffer_append(&path, "", 1);
+    }
+    if (status == DH_OK) {
+        status = dh_file_remove((const char *)path.data);
+    }
+    dh_buffer_free(&path);
+    return status;
+}
+
 /* ---- folders ---------------------------------------------------------------------------------------- */
 
 /* A folder that the disk may forget takes with it all that is synced in it. */

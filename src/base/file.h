@@ -58,6 +58,7 @@ dh_status dh_folder_create(const char *path);
 
 /* Removes a file if it is there. */
 dh_status dh_file_remove(const char *path);
+dh_status dh_file_remove_in(const char *folder, const char *name);
 
 /* Calls take(context, name) for each name in a folder but . and .., in no order; a file removed meanwhile is
  * no error. Errors: DH_IO (logged), what take returns. */

@@ -44,16 +44,7 @@ static dh_status remove_partial(void *context, const char *name)
     if (strncmp(name, search->name, strlen(search->name)) != 0 || strstr(name, search->prefix) == NULL) {
         return DH_OK;
     }
-    dh_buffer path = {0};
-    dh_status status = dh_buffer_printf(&path, "%s/%s", search->folder, name);
-    if (status == DH_OK) {
-        status = dh_buffer_append(&path, "", 1);
-    }
-    if (status == DH_OK) {
-        status = dh_file_remove((const char *)path.data);
-    }
-    dh_buffer_free(&path);
-    return status;
+    return dh_file_remove_in(search->folder, name);
 }
 
 static dh_status remove_partials(const dh_run_checkpoint *checkpoint)

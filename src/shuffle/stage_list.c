@@ -195,16 +195,7 @@ static dh_status take_name(void *context, const char *name)
 
 static dh_status remove_name(const sweep *from, const char *name)
 {
-    dh_buffer path = {0};
-    dh_status status = dh_buffer_printf(&path, "%s/%s", from->folder, name);
-    if (status == DH_OK) {
-        status = dh_buffer_append(&path, "", 1);
-    }
-    if (status == DH_OK) {
-        status = dh_file_remove((const char *)path.data);
-    }
-    dh_buffer_free(&path);
-    return status;
+    return dh_file_remove_in(from->folder, name);
 }
 
 typedef dh_status name_call(sweep *from, const char *name);
