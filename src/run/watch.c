@@ -130,14 +130,16 @@ static void leave(dh_watch *watch, watch_reason reason)
     }
 }
 
-static void look_at_signals(dh_watch *watch)
+/* True when one came since it was asked last. */
+static bool look_at_signals(dh_watch *watch)
 {
     const int number = signal_seen;
     if (number == 0) {
-        return;
+        return false;
     }
     signal_seen = 0;
     leave(watch, number == SIGTERM ? REASON_TERM : (number == SIGUSR1 ? REASON_USR1 : REASON_USR2));
+    return true;
 }
 
 static void look_at_time(dh_watch *watch, double now)
@@ -200,9 +202,9 @@ static dh_status look(dh_watch *watch, double now)
 dh_status dh_watch_poll(void *context)
 {
     dh_watch *watch = context;
-    look_at_signals(watch);
+    const bool asked = look_at_signals(watch); /* the grace begins now, not at the next look around */
     const double now = dh_seconds();
-    if (now - watch->last_look >= look_every) {
+    if (asked || now - watch->last_look >= look_every) {
         DH_TRY(look(watch, now));
     }
     return watch->failed || (watch->leave_at > 0 && now >= watch->leave_at) ? DH_AGAIN : DH_OK;
