@@ -25,6 +25,14 @@ typedef struct journal_name {
     uint32_t epoch, rank;
 } journal_name;
 
+/* The parts of a stage, complete or not: who wrote the latest. */
+typedef struct stage_parts {
+    char name[DH_CHECKPOINT_NAME_MAX + 1];
+    uint32_t epoch;
+} stage_parts;
+
+enum { STAGES_MAX = 16 }; /* more than there are */
+
 typedef struct collection {
     const char *folder;
     dh_survey *out;
@@ -32,6 +40,9 @@ typedef struct collection {
     size_t journal_count, journal_capacity;
     done_segment *segment;
     size_t segment_count, segment_capacity;
+    stage_parts parts[STAGES_MAX];
+    size_t parts_count;
+    uint32_t last_useful;           /* epoch of the last attempt that made something durable; 0: none */
     uint64_t last_commit_of_holder; /* ns since 1970 */
     uint64_t start_of_holder;       /* as its journals say */
 } collection;
@@ -107,6 +118,36 @@ static void add_stage(dh_survey *survey, const char *name)
     }
 }
 
+/* part-EEEEEE-RRRRRR-NAME */
+static void add_part(collection *into, uint32_t epoch, const char *file)
+{
+    const char *name = strrchr(file, '-') + 1;
+    size_t at = 0;
+    while (at < into->parts_count && strcmp(into->parts[at].name, name) != 0) {
+        at++;
+    }
+    if (at == STAGES_MAX || strlen(name) > DH_CHECKPOINT_NAME_MAX) {
+        return; /* somebody else's files */
+    }
+    stage_parts *parts = &into->parts[at];
+    if (at == into->parts_count) {
+        memcpy(parts->name, name, strlen(name) + 1);
+        into->parts_count++;
+    }
+    parts->epoch = epoch > parts->epoch ? epoch : parts->epoch;
+}
+
+static bool has_stage(const dh_survey *survey, const char *name)
+{
+    const size_t size = strlen(name);
+    const char *at = survey->stages;
+    while (at != NULL && (strncmp(at, name, size) != 0 || (at[size] != '\0' && at[size] != ','))) {
+        at = strstr(at, ", ");
+        at = at != NULL ? at + 2 : NULL;
+    }
+    return at != NULL;
+}
+
 static dh_status take_name(void *context, const char *name)
 {
     collection *into = context;
@@ -118,6 +159,9 @@ static dh_status take_name(void *context, const char *name)
     }
     if (file == DH_CHECKPOINT_STAGE) {
         add_stage(into->out, strchr(name, '-') + 1);
+    }
+    if (file == DH_CHECKPOINT_PART) {
+        add_part(into, epoch, name);
     }
     into->out->has_result = into->out->has_result || file == DH_CHECKPOINT_RESULT;
     if (file == DH_CHECKPOINT_JOURNAL) {
@@ -143,6 +187,9 @@ static dh_status take_entry(void *context, const dh_journal_entry *entry)
                                                           .epoch = entry->epoch};
     if (entry->time > into->out->last_commit) {
         into->out->last_commit = entry->time;
+    }
+    if (entry->epoch > into->last_useful) {
+        into->last_useful = entry->epoch;
     }
     if (entry->epoch == into->out->holder.epoch && entry->time > into->last_commit_of_holder) {
         into->last_commit_of_holder = entry->time;
@@ -235,6 +282,19 @@ static void estimate_open(dh_survey *out, const stream_sums *streams)
     out->open_is_estimate = true;
 }
 
+static void count_idle(collection *from)
+{
+    dh_survey *out = from->out;
+    for (size_t s = 0; s < from->parts_count; s++) {
+        if (has_stage(out, from->parts[s].name) && from->parts[s].epoch > from->last_useful) {
+            from->last_useful = from->parts[s].epoch;
+        }
+    }
+    const uint32_t before = out->manifest.first_epoch > 0 ? out->manifest.first_epoch - 1 : 0;
+    const uint32_t useful = from->last_useful > before ? from->last_useful : before;
+    out->idle_attempts = out->holder.epoch > useful ? out->holder.epoch - useful : 0;
+}
+
 static void summarise(collection *from)
 {
     dh_survey *out = from->out;
@@ -252,6 +312,7 @@ static void summarise(collection *from)
     if (out->holder.epoch > out->manifest.first_epoch) {
         out->restarts = out->holder.epoch - out->manifest.first_epoch;
     }
+    count_idle(from);
 }
 
 dh_status dh_survey_make(const char *folder, dh_survey *out)
@@ -270,6 +331,8 @@ dh_status dh_survey_make(const char *folder, dh_survey *out)
         if (status == DH_OK) {
             summarise(&all);
         }
+    } else {
+        survey.idle_attempts = survey.holder.epoch; /* none came to plan the run */
     }
     free(all.segment);
     free(all.journal);
@@ -277,4 +340,9 @@ dh_status dh_survey_make(const char *folder, dh_survey *out)
         *out = survey;
     }
     return status;
+}
+
+bool dh_survey_is_complete(const dh_survey *survey)
+{
+    return survey->has_result && survey->state == DH_HOLDER_ENDED && survey->holder.exit_code == 0;
 }

@@ -13,6 +13,7 @@ typedef struct dh_survey {
     dh_manifest_facts manifest; /* zero while there is none yet */
     bool has_manifest, has_result;
     uint32_t restarts;      /* attempts since the checkpoint was begun, less one */
+    uint32_t idle_attempts; /* at the end of these, without a segment or a step that became durable */
     uint64_t segments_done; /* each counted once, whoever committed it */
     uint64_t segments_open; /* known ones, and an estimate for streams by their bytes */
     bool open_is_estimate;
@@ -29,5 +30,8 @@ typedef struct dh_survey {
 /* Spilled bytes are not read: `run` checks them when it goes on. 64 bytes of memory a segment. Errors: DH_IO
  * (logged; also: no such folder), DH_MISMATCH (a later format), DH_NO_MEMORY. */
 dh_status dh_survey_make(const char *folder, dh_survey *out);
+
+/* The last attempt made the result and ended well: nothing is left to do. */
+bool dh_survey_is_complete(const dh_survey *survey);
 
 #endif

@@ -96,6 +96,7 @@ static dh_status run_command(dh_options *options, int argc, char **argv)
         return dh_command_explain(options);
     case DH_COMMAND_EXPORT:
         return dh_command_export(options, argc, argv);
+    case DH_COMMAND_PLAN:
     case DH_COMMAND_HELP:
     case DH_COMMAND_COUNT:
         break;

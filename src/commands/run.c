@@ -5,6 +5,7 @@
 #include "checkpoint/folder.h"
 #include "commands/commands.h"
 #include "commands/run_checkpoint.h"
+#include "commands/run_paths.h"
 #include "commands/run_report.h"
 #include "dhatu_config.h"
 #include "reduce/reduce.h"
@@ -29,7 +30,7 @@ typedef struct run_state {
     int argc;
     char **argv;
     dh_settings settings;
-    char *output, *quarantine, *vocabulary, *folder;
+    dh_run_paths paths;
     dh_buffer partial, quarantine_partial, vocabulary_partial;
     dh_buffer config, settings_text;
     dh_run_checkpoint checkpoint;
@@ -56,48 +57,6 @@ static bool is_root(const run_state *run)
     return dh_comm_rank(run->comm) == 0;
 }
 
-/* ---- paths ------------------------------------------------------------------------------------------- */
-
-static dh_status join(const char *path, const char *suffix, char **out)
-{
-    const size_t size = strlen(path) + strlen(suffix) + 1;
-    void *memory = NULL;
-    DH_TRY(dh_allocate(size, 1, "a path", &memory));
-    (void)snprintf(memory, size, "%s%s", path, suffix);
-    *out = memory;
-    return DH_OK;
-}
-
-/* Paths are made absolute, so that messages and ranks agree on them. */
-static dh_status absolute(const char *path, char **out)
-{
-    char folder[PATH_MAX] = "";
-    if (path[0] != '/' && getcwd(folder, sizeof folder - 1) == NULL) {
-        return dh_error(DH_IO, "cannot find the working folder");
-    }
-    if (path[0] != '/') {
-        (void)strcat(folder, "/");
-    }
-    return join(folder, path, out);
-}
-
-static dh_status set_paths(run_state *run)
-{
-    const char *output = dh_options_text(run->options, DH_OPTION_OUTPUT);
-    if (output[0] == '\0' || output[strlen(output) - 1] == '/') {
-        return dh_error(DH_USAGE, "--output: \"%s\" is not the name of a file", output);
-    }
-    DH_TRY(absolute(output, &run->output));
-    DH_TRY(join(run->output, ".quarantine.jsonl", &run->quarantine));
-    DH_TRY(join(run->output, ".vocab.tsv", &run->vocabulary));
-    const char *checkpoint = dh_options_text(run->options, DH_OPTION_CHECKPOINT);
-    DH_TRY(checkpoint != NULL ? absolute(checkpoint, &run->folder)
-                              : join(run->output, ".ckpt", &run->folder));
-    run->checkpoint.folder = run->folder;
-    run->checkpoint.output = run->output;
-    return DH_OK;
-}
-
 /* ---- plan -------------------------------------------------------------------------------------------- */
 
 static dh_status make_plan(run_state *run, dh_buffer *block)
@@ -107,8 +66,8 @@ static dh_status make_plan(run_state *run, dh_buffer *block)
     const dh_plan_options options = {
         .format = run->settings.records.format,
         .segment_size = (asked + unit - 1) / unit * unit,
-        .exclude_prefix = run->output,
-        .exclude_folder = run->folder,
+        .exclude_prefix = run->paths.output,
+        .exclude_folder = run->paths.folder,
     };
     return dh_plan_make(&options, run->options->argument, (size_t)run->options->argument_count, block);
 }
@@ -140,7 +99,7 @@ static void say_start(const run_state *run)
         dh_say("%u device%s, used where that is faster%s%s", devices, devices > 1 ? "s" : "",
                device != NULL ? "; this rank's: " : "", device != NULL ? device : "");
     }
-    dh_say("result %s, checkpoint %s", run->output, run->folder);
+    dh_say("result %s, checkpoint %s", run->paths.output, run->paths.folder);
     const dh_recovery *recovery = &run->recovery;
     if (run->checkpoint.going_on) {
         const double share = run->plan->file_bytes > 0
@@ -177,7 +136,7 @@ static dh_status create_watch(run_state *run)
 {
     const bool limited = dh_options_text(run->options, DH_OPTION_MAX_TIME) != NULL;
     const dh_watch_options options = {
-        .folder = run->folder,
+        .folder = run->paths.folder,
         .epoch = run->checkpoint.attempt.epoch,
         .start = run->start,
         .max_seconds = limited ? (double)dh_options_number(run->options, DH_OPTION_MAX_TIME) : 0,
@@ -191,7 +150,7 @@ static dh_status recover(run_state *run)
 {
     const double start = dh_seconds();
     const dh_recover_options options = {
-        .folder = run->folder,
+        .folder = run->paths.folder,
         .run = run->checkpoint.run,
         .epoch = run->checkpoint.attempt.epoch,
         .poll = dh_watch_poll,
@@ -200,7 +159,7 @@ static dh_status recover(run_state *run)
     DH_TRY(dh_recover(run->comm, &run->settings.schema, &options, &run->recovery));
     DH_TRY(dh_comm_agree(run->comm, dh_watch_check_held(run->watch)));
     const dh_status swept =
-        is_root(run) ? dh_stage_sweep(run->folder, run->checkpoint.run.byte, options.epoch) : DH_OK;
+        is_root(run) ? dh_stage_sweep(run->paths.folder, run->checkpoint.run.byte, options.epoch) : DH_OK;
     DH_TRY(dh_comm_agree(run->comm, swept));
     run->committed = run->recovery.segments;
     run->recover_seconds = dh_seconds() - start;
@@ -256,7 +215,7 @@ static dh_status map(run_state *run)
     const uint64_t limit = limited ? dh_options_number(run->options, DH_OPTION_MAX_BAD) : UINT64_MAX;
     const uint64_t interval = dh_options_number(run->options, DH_OPTION_COMMIT_INTERVAL);
     const dh_map_options options = {
-        .spill = {.folder = run->folder,
+        .spill = {.folder = run->paths.folder,
                   .run = run->checkpoint.run,
                   .epoch = run->checkpoint.attempt.epoch,
                   .rank = (uint32_t)dh_comm_rank(run->comm),
@@ -296,9 +255,9 @@ static void end_route(run_state *run)
 
 static dh_status set_partials(run_state *run)
 {
-    DH_TRY(dh_run_partial_path(run->output, &run->checkpoint, &run->partial));
-    DH_TRY(dh_run_partial_path(run->vocabulary, &run->checkpoint, &run->vocabulary_partial));
-    return dh_run_partial_path(run->quarantine, &run->checkpoint, &run->quarantine_partial);
+    DH_TRY(dh_run_partial_path(run->paths.output, &run->checkpoint, &run->partial));
+    DH_TRY(dh_run_partial_path(run->paths.vocabulary, &run->checkpoint, &run->vocabulary_partial));
+    return dh_run_partial_path(run->paths.quarantine, &run->checkpoint, &run->quarantine_partial);
 }
 
 static bool wants_vocabulary(const run_state *run)
@@ -309,11 +268,11 @@ static bool wants_vocabulary(const run_state *run)
 static dh_result_options result_options(const run_state *run)
 {
     return (dh_result_options){
-        .path = run->output,
+        .path = run->paths.output,
         .partial = (const char *)run->partial.data,
-        .quarantine = run->quarantine,
+        .quarantine = run->paths.quarantine,
         .quarantine_partial = (const char *)run->quarantine_partial.data,
-        .folder = run->folder,
+        .folder = run->paths.folder,
         .config = (const char *)run->config.data,
         .deflate = (uint32_t)dh_options_number(run->options, DH_OPTION_DEFLATE),
         .watch = run->watch,
@@ -332,14 +291,14 @@ static dh_status reduce(run_state *run)
     dh_chunk_list_free(&run->map.chunks);
     run->table = dh_chunk_table_view(dh_shared_data(run->table_memory), dh_shared_size(run->table_memory));
     DH_TRY(dh_comm_agree(run->comm, dh_row_reader_create(&run->settings.schema, run->plan, &run->table,
-                                                         run->folder, run->watch, &run->reader)));
+                                                         run->paths.folder, run->watch, &run->reader)));
     run->reduce = (dh_reduce){
         .comm = run->comm,
         .settings = &run->settings,
         .plan = run->plan,
         .table = &run->table,
         .reader = run->reader,
-        .folder = run->folder,
+        .folder = run->paths.folder,
         .epoch = run->checkpoint.attempt.epoch,
         .memory = run->settings.memory,
         .watch = run->watch,
@@ -362,17 +321,17 @@ static dh_status write_result(run_state *run)
 static dh_status publish(const run_state *run)
 {
     const dh_result_options options = result_options(run);
-    dh_status status = dh_result_mark_write(run->folder, options.partial, run->result.content);
-    if (status == DH_OK && !dh_attempt_is_current(run->folder, run->checkpoint.attempt.epoch)) {
+    dh_status status = dh_result_mark_write(run->paths.folder, options.partial, run->result.content);
+    if (status == DH_OK && !dh_attempt_is_current(run->paths.folder, run->checkpoint.attempt.epoch)) {
         status =
             dh_error(DH_LOCKED, "%s: a later run has taken the checkpoint over: the result is left to it",
-                     run->folder);
+                     run->paths.folder);
     }
     dh_fault_place("publish");
     if (status == DH_OK && wants_vocabulary(run)) {
-        status = dh_file_rename((const char *)run->vocabulary_partial.data, run->vocabulary);
+        status = dh_file_rename((const char *)run->vocabulary_partial.data, run->paths.vocabulary);
     } else if (status == DH_OK && dh_options_flag(run->options, DH_OPTION_FORCE)) {
-        status = dh_file_remove(run->vocabulary); /* it belongs to the result that is replaced */
+        status = dh_file_remove(run->paths.vocabulary); /* it belongs to the result that is replaced */
     }
     if (status == DH_OK) {
         status = dh_result_publish(&options);
@@ -399,7 +358,7 @@ static dh_status report(run_state *run, double *seconds_out, uint64_t *text_out,
         .plan = run->plan,
         .map = &run->map,
         .result = &run->result,
-        .path = run->output,
+        .path = run->paths.output,
         .argc = run->argc,
         .argv = run->argv,
         .start_time = (double)time(NULL) - seconds,
@@ -413,7 +372,7 @@ static dh_status report(run_state *run, double *seconds_out, uint64_t *text_out,
     uint64_t text_bytes = run->map.stats.text_bytes; /* of this attempt */
     DH_TRY(dh_comm_sum(run->comm, &text_bytes, 1));
     if (dh_run_report_write(&report, memory) != DH_OK && is_root(run)) {
-        dh_warning("the record of the run could not be written beside %s", run->output);
+        dh_warning("the record of the run could not be written beside %s", run->paths.output);
     }
     *seconds_out = seconds;
     *text_out = text_bytes;
@@ -442,7 +401,7 @@ static void say_end(const run_state *run, double seconds, uint64_t text_bytes, u
         }
     }
     if (bad > 0) {
-        dh_say("  these %" PRIu64 " are listed in %s", bad, run->quarantine);
+        dh_say("  these %" PRIu64 " are listed in %s", bad, run->paths.quarantine);
     }
     if (quality->repaired_documents > 0) {
         dh_say("  %" PRIu64 " documents had text that is not UTF-8: U+FFFD was put in %" PRIu64 " times",
@@ -455,7 +414,7 @@ static void say_end(const run_state *run, double seconds, uint64_t text_bytes, u
     if (run->result.ids_changed > 0) {
         dh_say("  %" PRIu64 " ids occurred before and got #dupROW behind", run->result.ids_changed);
     }
-    dh_say("wrote %s (%.1f MB, content %.16s...)", run->output, (double)run->result.file_size / 1e6,
+    dh_say("wrote %s (%.1f MB, content %.16s...)", run->paths.output, (double)run->result.file_size / 1e6,
            run->result.content);
 }
 
@@ -463,7 +422,9 @@ static void say_end(const run_state *run, double seconds, uint64_t text_bytes, u
 
 static dh_status resolve(run_state *run)
 {
-    DH_TRY(set_paths(run));
+    DH_TRY(dh_run_paths_resolve(run->options, &run->paths));
+    run->checkpoint.folder = run->paths.folder;
+    run->checkpoint.output = run->paths.output;
     DH_TRY(dh_settings_resolve(run->options, &run->settings));
     DH_TRY(dh_settings_config(&run->settings, run->options, &run->config));
     DH_TRY(dh_buffer_append(&run->config, "", 1));
@@ -563,9 +524,9 @@ static dh_status check_vocabulary(const run_state *run)
         dh_options_flag(run->options, DH_OPTION_FORCE)) {
         return DH_OK;
     }
-    DH_TRY(dh_file_exists(run->vocabulary, &there));
+    DH_TRY(dh_file_exists(run->paths.vocabulary, &there));
     return there ? dh_error(DH_USAGE, "%s exists: choose another --output, or give --force to replace it",
-                            run->vocabulary)
+                            run->paths.vocabulary)
                  : DH_OK;
 }
 
@@ -617,7 +578,7 @@ static dh_status run_all(run_state *run)
     }
     DH_TRY(prepare(run));
     if (run->checkpoint.complete) {
-        dh_say("%s is complete already: an earlier attempt wrote it", run->output);
+        dh_say("%s is complete already: an earlier attempt wrote it", run->paths.output);
         return DH_OK;
     }
     DH_TRY(recover(run));
@@ -666,12 +627,9 @@ static void free_run(run_state *run)
     dh_shared_free(run->table_memory);
     dh_recovery_free(&run->recovery);
     dh_shared_free(run->plan_memory);
+    dh_run_paths_free(&run->paths);
     dh_watch_free(run->watch);
     dh_chunk_list_free(&run->map.chunks);
-    free(run->output);
-    free(run->quarantine);
-    free(run->vocabulary);
-    free(run->folder);
     dh_buffer_free(&run->partial);
     dh_buffer_free(&run->quarantine_partial);
     dh_buffer_free(&run->vocabulary_partial);
@@ -685,6 +643,9 @@ static void free_run(run_state *run)
 dh_status dh_command_run(dh_options *options, int argc, char **argv)
 {
     run_state run = {.options = options, .argc = argc, .argv = argv, .start = dh_seconds()};
+    if (dh_options_flag(options, DH_OPTION_WHERE)) {
+        return dh_run_where(options);
+    }
     DH_TRY(dh_comm_start(&argc, &argv, &run.comm));
     dh_status status = dh_comm_agree(run.comm, dh_fault_arm(dh_comm_rank(run.comm)));
     if (status == DH_OK) {

@@ -91,14 +91,27 @@ static dh_status new_run_id(dh_run_id *out)
     return DH_OK;
 }
 
+/* A Slurm job that is started again has the same command line: --fresh was obeyed by its first start. */
+static bool was_begun_by_this_job(const dh_run_checkpoint *checkpoint, uint32_t first_epoch)
+{
+    const dh_attempt *self = &checkpoint->attempt;
+    dh_attempt first;
+    return self->job[0] != '\0' && dh_attempt_read(checkpoint->folder, first_epoch, &first) &&
+           strcmp(first.job, self->job) == 0 && first.job_restart < self->job_restart;
+}
+
 /* What is in the folder, which is ours now? */
 static dh_status look_inside(const dh_options *options, dh_run_checkpoint *checkpoint)
 {
     dh_manifest_facts facts = {0};
     bool found = false;
-    const bool fresh = dh_options_flag(options, DH_OPTION_FRESH);
+    bool fresh = dh_options_flag(options, DH_OPTION_FRESH);
     const bool force = dh_options_flag(options, DH_OPTION_FORCE);
     const dh_status read = dh_manifest_read(checkpoint->folder, &facts, &found);
+    if (fresh && read == DH_OK && found && was_begun_by_this_job(checkpoint, facts.first_epoch)) {
+        dh_say("Slurm job %s started over before and goes on from there now", checkpoint->attempt.job);
+        fresh = false;
+    }
     if (read != DH_OK && !(fresh && read == DH_MISMATCH)) {
         return read;
     }

@@ -23,7 +23,7 @@ static progress make_progress(const dh_survey *survey)
 {
     progress made = {.text_rate = -1.0, .document_rate = -1.0, .seconds_left = -1.0, .commit_age = -1.0};
     const double seconds = survey->attempt_seconds;
-    made.complete = survey->has_result && survey->state == DH_HOLDER_ENDED && survey->holder.exit_code == 0;
+    made.complete = dh_survey_is_complete(survey);
     if (survey->last_commit != 0) {
         const double age = 1e-9 * ((double)dh_time_of_day() - (double)survey->last_commit);
         made.commit_age = age > 0 ? age : 0.0;
@@ -146,7 +146,12 @@ static dh_status print_summary(dh_buffer *out, const char *folder, const dh_surv
         if (survey->stages[0] != '\0') {
             DH_TRY(dh_buffer_printf(out, "reduced     %s (steps that are done)\n", survey->stages));
         }
-        DH_TRY(dh_buffer_printf(out, "restarts    %" PRIu32 "\n", survey->restarts));
+        DH_TRY(dh_buffer_printf(out, "restarts    %" PRIu32, survey->restarts));
+        if (survey->idle_attempts > 1) {
+            DH_TRY(dh_buffer_printf(out, "; the last %" PRIu32 " attempts made nothing durable",
+                                    survey->idle_attempts));
+        }
+        DH_TRY(dh_buffer_printf(out, "\n"));
     } else if (survey->state != DH_HOLDER_NONE) {
         const bool runs = survey->state == DH_HOLDER_ALIVE || survey->state == DH_HOLDER_UNKNOWN;
         DH_TRY(dh_buffer_printf(out, "segments    none%s\n", runs ? " yet: the run is being planned" : ""));
@@ -220,6 +225,9 @@ static dh_status append_json_work(dh_buffer *out, const dh_survey *survey, const
     }
     DH_TRY(append_text(out, "run", run));
     DH_TRY(append_number(out, "restarts", known, survey->restarts));
+    DH_TRY(append_number(out, "attempts_without_progress", true, survey->idle_attempts));
+    DH_TRY(dh_buffer_printf(out, ",\"work_left\":%s",
+                            survey->state != DH_HOLDER_NONE && !made->complete ? "true" : "false"));
     DH_TRY(append_number(out, "sources", known, survey->manifest.source_count));
     DH_TRY(append_text(out, "stages_done", survey->stages));
     DH_TRY(append_number(out, "segments_done", known, survey->segments_done));
@@ -256,6 +264,33 @@ static dh_status print_json(dh_buffer *out, const char *folder, const dh_survey 
     return dh_buffer_printf(out, "}\n");
 }
 
+/* ---- for a script that starts a run again ------------------------------------------------------------ */
+
+/* Anything but DH_OK: no. Says why. */
+static dh_status judge_restart(const char *folder, const dh_survey *survey, uint64_t limit)
+{
+    const progress made = make_progress(survey);
+    const char *reason = NULL;
+    if (survey->state == DH_HOLDER_NONE) {
+        reason = "no run was started on it";
+    } else if (made.complete) {
+        reason = "the result is complete";
+    } else if (survey->state == DH_HOLDER_ALIVE) {
+        reason = "a run holds it and is alive";
+    }
+    if (reason != NULL) {
+        return dh_error(DH_FAILED, "%s: not to be started again: %s", folder, reason);
+    }
+    if (survey->idle_attempts >= limit) {
+        return dh_error(DH_FAILED,
+                        "%s: not to be started again: %" PRIu32
+                        " attempt%s in a row made nothing durable (limit "
+                        "%" PRIu64 "): give each more time, or look why they end",
+                        folder, survey->idle_attempts, survey->idle_attempts == 1 ? "" : "s", limit);
+    }
+    return DH_OK;
+}
+
 dh_status dh_command_status(const dh_options *options)
 {
     if (options->argument_count != 1) {
@@ -265,6 +300,9 @@ dh_status dh_command_status(const dh_options *options)
     dh_survey survey;
     dh_buffer out = {0};
     DH_TRY(dh_survey_make(folder, &survey));
+    if (dh_options_text(options, DH_OPTION_RESTART_LIMIT) != NULL) {
+        return judge_restart(folder, &survey, dh_options_number(options, DH_OPTION_RESTART_LIMIT));
+    }
     dh_status status = dh_options_flag(options, DH_OPTION_JSON) ? print_json(&out, folder, &survey)
                                                                 : print_summary(&out, folder, &survey);
     if (status == DH_OK) {

@@ -245,13 +245,61 @@ static void test_damage_is_counted(void **state)
     assert_int_equal(status, DH_MISMATCH);
 }
 
+static uint32_t idle(const char *folder)
+{
+    dh_survey survey;
+    assert_ok(dh_survey_make(folder, &survey));
+    return survey.idle_attempts;
+}
+
+static void test_attempts_without_progress(void **state)
+{
+    (void)state;
+    const char *folder = fresh_folder();
+    const char *name = strrchr(folder, '/') + 1;
+    dh_attempt attempt;
+    for (int i = 0; i < 7; i++) {
+        assert_ok(dh_attempt_take(folder, 2, false, &attempt));
+        assert_ok(dh_attempt_end(folder, &attempt, 75));
+    }
+    assert_int_equal(idle(folder), 7); /* none came to write what it computes */
+    write_manifest(folder, 3);
+    assert_int_equal(idle(folder), 5);
+    /* Of before the manifest: thrown away. */
+    journal old = journal_begin(&run, 2, 0, attempt.start);
+    journal_add(&old, 0, 0, 0, SEGMENT, attempt.start);
+    journal_end(&old, folder);
+    assert_int_equal(idle(folder), 5);
+    journal first = journal_begin(&run, 4, 1, attempt.start);
+    journal_add(&first, 0, 0, 0, SEGMENT, attempt.start);
+    journal_end(&first, folder);
+    journal empty = journal_begin(&run, 6, 1, attempt.start); /* began, and committed nothing */
+    journal_end(&empty, folder);
+    assert_int_equal(idle(folder), 3);
+    /* Parts count when their stage is complete. */
+    char path[4500];
+    (void)snprintf(path, sizeof path, "%s/part-000005-000001-terms", name);
+    (void)support_write_text(path, "x");
+    assert_int_equal(idle(folder), 3);
+    (void)snprintf(path, sizeof path, "%s/stage-termsandmore", name);
+    (void)support_write_text(path, "x");
+    assert_int_equal(idle(folder), 3);
+    (void)snprintf(path, sizeof path, "%s/stage-terms", name);
+    (void)support_write_text(path, "x");
+    assert_int_equal(idle(folder), 2);
+    (void)snprintf(path, sizeof path, "%s/part-000007-000000-edges", name);
+    (void)support_write_text(path, "x");
+    (void)snprintf(path, sizeof path, "%s/stage-edges", name);
+    (void)support_write_text(path, "x");
+    assert_int_equal(idle(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_folder_and_an_empty_one),
-        cmocka_unit_test(test_segments_are_counted_once),
-        cmocka_unit_test(test_open_segments_of_streams),
-        cmocka_unit_test(test_damage_is_counted),
+        cmocka_unit_test(test_no_folder_and_an_empty_one), cmocka_unit_test(test_segments_are_counted_once),
+        cmocka_unit_test(test_open_segments_of_streams),   cmocka_unit_test(test_damage_is_counted),
+        cmocka_unit_test(test_attempts_without_progress),
     };
     return cmocka_run_group_tests(tests, support_set_up, support_tear_down);
 }
