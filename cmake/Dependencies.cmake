@@ -1,21 +1,37 @@
-# What dhatu is built on. Each missing piece is named with the Debian package that brings it.
+# What dhatu is built on. What is missing is named, all of it at once, with the Debian package that brings it and with
+# what to do on a cluster.
 find_package(PkgConfig REQUIRED)
 
-function(dhatu_require target module package)
-  pkg_check_modules(${target} IMPORTED_TARGET ${module})
-  if(NOT ${target}_FOUND)
-    message(FATAL_ERROR "dhatu needs ${module}: on Debian and Ubuntu install ${package}; on a cluster load its module")
-  endif()
-endfunction()
+set(missing "")
+set(missing_packages "")
 
-dhatu_require(ZLIB zlib zlib1g-dev)
-dhatu_require(ZSTD libzstd libzstd-dev)
-dhatu_require(UTF8PROC libutf8proc libutf8proc-dev)
+macro(dhatu_look_for target module package)
+  pkg_check_modules(${target} QUIET IMPORTED_TARGET ${module})
+  if(NOT ${target}_FOUND)
+    list(APPEND missing ${module})
+    list(APPEND missing_packages ${package})
+  endif()
+endmacro()
+
+dhatu_look_for(ZLIB zlib zlib1g-dev)
+dhatu_look_for(ZSTD libzstd libzstd-dev)
+dhatu_look_for(UTF8PROC libutf8proc libutf8proc-dev)
 
 # XXH3 is used header-only, so that short hashes are inlined.
 find_path(DHATU_XXHASH_INCLUDE xxhash.h)
 if(NOT DHATU_XXHASH_INCLUDE)
-  message(FATAL_ERROR "dhatu needs xxhash.h (0.8 or newer): on Debian and Ubuntu install libxxhash-dev")
+  list(APPEND missing "xxhash.h (0.8 or newer)")
+  list(APPEND missing_packages libxxhash-dev)
+endif()
+
+if(missing)
+  list(JOIN missing ", " missing)
+  list(JOIN missing_packages " " missing_packages)
+  message(FATAL_ERROR "dhatu needs what was not found: ${missing}\n"
+    "On Debian and Ubuntu install ${missing_packages}. On a cluster load their modules. "
+    "utf8proc, xxHash and zstd, where there is no module, are built without root by\n"
+    "  slurm/packaging/dependencies.sh PREFIX\n"
+    "and are then found with -DCMAKE_PREFIX_PATH=PREFIX.")
 endif()
 
 # bzip2 has no pkg-config file in older distributions.

@@ -1,8 +1,9 @@
-# Man pages, made from the program's own table of options: docs/man/man1/dhatu.1, dhatu-COMMAND.1.
+# Man pages, made from the program's own table of options: docs/man/man1/dhatu.1, dhatu-COMMAND.1; and that of the job
+# scripts, docs/man/dhatu-slurm.7.in, written by hand.
 #
 # Included by the root CMakeLists.txt, it adds the target `man`, which is part of every build, and the install
-# rule. Run as a script (cmake -DDHATU=PROGRAM -DFOLDER=DIR -P ManPages.cmake) it writes the pages; which
-# commands there are, the program says.
+# rules, also of the other documentation. Run as a script (cmake -DDHATU=PROGRAM -DFOLDER=DIR -P ManPages.cmake) it
+# writes the pages; which commands there are, the program says.
 
 if(NOT CMAKE_SCRIPT_MODE_FILE)
   set(man_folder ${PROJECT_BINARY_DIR}/docs/man/man1)
@@ -14,6 +15,10 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
     VERBATIM)
   add_custom_target(man ALL DEPENDS ${man_folder}/dhatu.1)
   install(DIRECTORY ${man_folder}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 FILES_MATCHING PATTERN "*.1")
+  configure_file(docs/man/dhatu-slurm.7.in docs/man/man7/dhatu-slurm.7 @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/docs/man/man7/dhatu-slurm.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
+  install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+  install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN man EXCLUDE)
   return()
 endif()
 

@@ -10,9 +10,13 @@
  *     error=NAME     what happens to it. EIO, ENOSPC, EDQUOT, EINTR, EMFILE, ENFILE, EROFS, EACCES, ENOMEM,
  *                    ENOENT, ETIMEDOUT: it fails so; a device has no memory with ENOMEM, never answers
  *                    again with ETIMEDOUT, and is lost with the others. SHORT: it reads or writes only half
- * of its bytes (only reads and writes match). KILL: the process kills itself in front of it (SIGKILL). STOP:
- * the process stops itself in front of it (SIGSTOP); once continued it makes the call at=N           to the
- * Nth call that matches, counted from 1; default 1 persist        to that one and to all that match after it
+ *                    of its bytes (only reads and writes match). KILL: the process kills itself in front of
+ *                    it (SIGKILL). STOP: the process stops itself in front of it (SIGSTOP); once continued
+ *                    it makes the call
+ *     sleep=MS       instead of error: the process sleeps so many milliseconds in front of it, or until a
+ *                    signal comes, then makes the call. With persist a small run lasts as long as is wanted
+ *     at=N           to the Nth call that matches, counted from 1; default 1
+ *     persist        to that one and to all that match after it
  *     chance=P       instead of at and persist: to each that matches with probability P (0 < P <= 1)
  *     seed=S         of what chance draws, with the rank and the count of the call: with the same seed
  *                    always the same calls; default 0
@@ -22,14 +26,15 @@
  *     count=PREFIX   a rule of its own: at its end the process writes a file PREFIX-RANK with a line a kind
  *                    of call, "write 12", and a line a rule, "rule 1 matched 7 failed 1"
  *
- * A rule needs call and error. Values have no "," and no ";". Every rule counts the calls that match it by
- * itself; of several that are due at one call the first is done. A renaming or link has the path that it
- * makes. Examples:
+ * A rule needs call, and error or sleep. Values have no "," and no ";". Every rule counts the calls that
+ * match it by itself; of several that are due at one call the first is done. A renaming or link has the path
+ * that it makes. Examples:
  *
  *     call=write,error=ENOSPC,at=7,persist       from the 7th write on the disk is full
  *     call=sync,error=EIO,path=journal,rank=2    rank 2's first sync of a journal fails
  *     call=place,path=publish,error=KILL         killed in front of publishing the result
  *     call=read,error=EINTR,chance=0.1,seed=4;call=read,error=SHORT,chance=0.1,seed=5
+ *     call=write,path=spill,sleep=300,persist    every write to a spill takes 300 ms more
  */
 #include "base/fault.h"
 
@@ -42,16 +47,19 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { RULES_MAX = 16, TEXT_MAX = 4096 };
-enum { ACTION_KILL = -2, ACTION_STOP = -3 }; /* besides an errno and DH_FAULT_SHORT */
+enum { ACTION_KILL = -2, ACTION_STOP = -3, ACTION_SLEEP = -4 }; /* besides an errno and DH_FAULT_SHORT */
+enum { MILLISECONDS = 1000, NANOSECONDS_PER_MILLISECOND = 1000000 };
 
 typedef struct fault_rule {
     unsigned number; /* in DHATU_FAULT */
     unsigned calls;  /* bit 1 << dh_fault_call */
     int action;
     const char *action_name;
+    uint64_t milliseconds; /* of ACTION_SLEEP */
     uint64_t at;
     bool persists;
     bool by_chance;
@@ -186,7 +194,8 @@ enum {
     KEY_SEED = 32,
     KEY_PATH = 64,
     KEY_RANK = 128,
-    KEY_COUNT = 256
+    KEY_COUNT = 256,
+    KEY_SLEEP = 512
 };
 
 static dh_status parse_value(unsigned number, unsigned key, const char *value, fault_rule *out)
@@ -208,6 +217,10 @@ static dh_status parse_value(unsigned number, unsigned key, const char *value, f
     case KEY_RANK:
         out->every_rank = false;
         return parse_count(number, value, 0, &out->rank);
+    case KEY_SLEEP:
+        out->action = ACTION_SLEEP;
+        out->action_name = "sleep";
+        return parse_count(number, value, 1, &out->milliseconds);
     case KEY_PATH:
         out->path = value;
         break;
@@ -221,7 +234,7 @@ static dh_status parse_value(unsigned number, unsigned key, const char *value, f
 static dh_status parse_key(unsigned number, char *text, unsigned *keys, fault_rule *out)
 {
     static const char *const key_name[] = {"call", "error", "at",   "persist", "chance",
-                                           "seed", "path",  "rank", "count"};
+                                           "seed", "path",  "rank", "count",   "sleep"};
     char *value = text;
     const char *name = cut(&value, '=');
     for (unsigned i = 0; i < sizeof key_name / sizeof key_name[0]; i++) {
@@ -241,8 +254,11 @@ static dh_status check_rule(unsigned number, unsigned keys, const fault_rule *ru
     if ((keys & KEY_COUNT) != 0) {
         return keys == KEY_COUNT ? DH_OK : wrong(number, "a rule of its own is", "count");
     }
-    if ((keys & KEY_CALL) == 0 || (keys & KEY_ERROR) == 0) {
+    if ((keys & KEY_CALL) == 0 || (keys & (KEY_ERROR | KEY_SLEEP)) == 0) {
         return wrong(number, "it lacks", (keys & KEY_CALL) == 0 ? "call" : "error");
+    }
+    if ((keys & KEY_ERROR) != 0 && (keys & KEY_SLEEP) != 0) {
+        return wrong(number, "sleep does not go with", "error");
     }
     if (rule->by_chance && (keys & (KEY_AT | KEY_PERSIST)) != 0) {
         return wrong(number, "chance does not go with", (keys & KEY_AT) != 0 ? "at" : "persist");
@@ -250,8 +266,9 @@ static dh_status check_rule(unsigned number, unsigned keys, const fault_rule *ru
     if (!rule->by_chance && (keys & KEY_SEED) != 0) {
         return wrong(number, "only with chance goes", "seed");
     }
-    if (rule->calls == CALLS_PLACE && rule->action != ACTION_KILL && rule->action != ACTION_STOP) {
-        return wrong(number, "at a place only KILL and STOP can be had, not", rule->action_name);
+    if (rule->calls == CALLS_PLACE && rule->action != ACTION_KILL && rule->action != ACTION_STOP &&
+        rule->action != ACTION_SLEEP) {
+        return wrong(number, "at a place only KILL, STOP and sleep can be had, not", rule->action_name);
     }
     if (rule->action == DH_FAULT_SHORT && (rule->calls & CALLS_SHORT) == 0) {
         return wrong(number, "only read and write can be", "SHORT");
@@ -334,6 +351,16 @@ static bool is_due(const fault_rule *rule)
     return rule->persists ? rule->matched >= rule->at : rule->matched == rule->at;
 }
 
+/* A signal ends it: a run that is asked to leave is not to notice that late because it was slowed. */
+static void sleep_for(uint64_t milliseconds)
+{
+    const struct timespec time = {
+        .tv_sec = (time_t)(milliseconds / MILLISECONDS),
+        .tv_nsec = (long)(milliseconds % MILLISECONDS) * NANOSECONDS_PER_MILLISECOND,
+    };
+    (void)nanosleep(&time, NULL);
+}
+
 static int act(fault_rule *rule, dh_fault_call call, const char *subject)
 {
     rule->failed++;
@@ -344,6 +371,10 @@ static int act(fault_rule *rule, dh_fault_call call, const char *subject)
     }
     if (rule->failed == 1) {
         dh_warning("fault on purpose: %s of %s: %s", call_name[call], subject, rule->action_name);
+    }
+    if (rule->action == ACTION_SLEEP) {
+        sleep_for(rule->milliseconds);
+        return 0;
     }
     return rule->action;
 }

@@ -10,6 +10,7 @@ dh_status dh_command_devices(const dh_options *options, int argc, char **argv);
 dh_status dh_command_export(const dh_options *options, int argc, char **argv);
 
 /* Without MPI. Results go to stdout. */
+dh_status dh_command_plan(const dh_options *options);
 dh_status dh_command_status(const dh_options *options);
 dh_status dh_command_jobs(const dh_options *options);
 dh_status dh_command_inspect(const dh_options *options);

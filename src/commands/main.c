@@ -82,6 +82,8 @@ static dh_status run_command(dh_options *options, int argc, char **argv)
     switch (options->command) {
     case DH_COMMAND_RUN:
         return dh_command_run(options, argc, argv);
+    case DH_COMMAND_PLAN:
+        return dh_command_plan(options);
     case DH_COMMAND_DEVICES:
         return dh_command_devices(options, argc, argv);
     case DH_COMMAND_STATUS:
@@ -96,7 +98,6 @@ static dh_status run_command(dh_options *options, int argc, char **argv)
         return dh_command_explain(options);
     case DH_COMMAND_EXPORT:
         return dh_command_export(options, argc, argv);
-    case DH_COMMAND_PLAN:
     case DH_COMMAND_HELP:
     case DH_COMMAND_COUNT:
         break;

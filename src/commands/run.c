@@ -6,10 +6,10 @@
 #include "commands/commands.h"
 #include "commands/run_checkpoint.h"
 #include "commands/run_paths.h"
-#include "commands/run_report.h"
-#include "dhatu_config.h"
+#include "commands/run_say.h"
 #include "reduce/reduce.h"
 #include "route/route.h"
+#include "run/scratch.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -20,8 +20,7 @@
 
 enum {
     MEBI_BITS = 20,
-    STEP_MEMORY = 4 << MEBI_BITS,   /* what a step of the reduce phase wants besides what others keep */
-    OTHER_MEMORY = 128 << MEBI_BITS /* what a rank takes besides --memory, at the most */
+    STEP_MEMORY = 4 << MEBI_BITS /* what a step of the reduce phase wants besides what others keep */
 };
 
 typedef struct run_state {
@@ -36,6 +35,8 @@ typedef struct run_state {
     dh_run_checkpoint checkpoint;
     dh_watch *watch;
     dh_route *route; /* of the map phase */
+    dh_map_progress map_progress;
+    dh_progress progress; /* behind the map phase */
     dh_route_figures routed;
     char device[DH_BACKEND_TEXT];
     uint32_t devices;
@@ -43,8 +44,10 @@ typedef struct run_state {
     dh_chunk_table table;
     dh_reduce reduce;
     dh_row_reader *reader; /* of the reduce phase */
+    dh_scratch scratch;    /* of the reduce phase */
     dh_reduced reduced;
     const dh_plan *plan;
+    dh_run_scene scene;
     dh_recovery recovery;
     dh_map_result map;
     uint64_t committed; /* segments that the checkpoint holds */
@@ -85,49 +88,6 @@ static dh_status plan(run_state *run)
     DH_TRY(status);
     run->plan = dh_shared_data(run->plan_memory);
     return DH_OK;
-}
-
-static void say_start(const run_state *run)
-{
-    const dh_settings *settings = &run->settings;
-    dh_say("dhatu %s: %" PRIu64 " sources, %.1f MB, %d rank%s, %s", DHATU_VERSION, run->plan->source_count,
-           (double)run->plan->file_bytes / 1e6, dh_comm_size(run->comm),
-           dh_comm_size(run->comm) > 1 ? "s" : "", settings->backend->kind->describe(settings->backend));
-    const uint32_t devices = dh_route_device_count(run->route);
-    const char *device = dh_route_device(run->route);
-    if (devices > 0) {
-        dh_say("%u device%s, used where that is faster%s%s", devices, devices > 1 ? "s" : "",
-               device != NULL ? "; this rank's: " : "", device != NULL ? device : "");
-    }
-    dh_say("result %s, checkpoint %s", run->paths.output, run->paths.folder);
-    const dh_recovery *recovery = &run->recovery;
-    if (run->checkpoint.going_on) {
-        const double share = run->plan->file_bytes > 0
-                                 ? 100.0 * (double)recovery->file_bytes / (double)run->plan->file_bytes
-                                 : 100.0;
-        dh_say("attempt %u goes on: %" PRIu64 " segments with %" PRIu64
-               " documents are done, %.1f %% of the input",
-               run->checkpoint.attempt.epoch - run->checkpoint.first_epoch + 1, recovery->segments,
-               recovery->documents, share < 100.0 ? share : 100.0);
-    }
-    if (recovery->damaged > 0) {
-        dh_say("  %" PRIu64
-               " segments of the checkpoint were damaged or never finished, and are computed again",
-               recovery->damaged);
-    }
-    if (settings->uses_terms || dh_settings_job(settings, &dh_job_neardup) != NULL) {
-        dh_say("memory: at most %.0f MiB a rank, of which %.0f for bringing things together (--memory); a "
-               "document of more than 4 MB takes its own besides",
-               (double)(settings->memory + OTHER_MEMORY) / 1048576.0, (double)settings->memory / 1048576.0);
-    }
-    if (dh_settings_job(settings, &dh_job_neardup) != NULL) {
-        dh_neardup_say_curve(&settings->job_options);
-    }
-    for (uint32_t l = 0; settings->lexicons != NULL && l < dh_lexicons_count(settings->lexicons); l++) {
-        const dh_lexicon_facts facts = dh_lexicons_facts(settings->lexicons, l);
-        dh_say_verbose("lexicon %s: %s, %u terms, %u negators, %u function words", facts.language, facts.name,
-                       facts.terms, facts.negators, facts.function_words);
-    }
 }
 
 /* ---- checkpoint, map --------------------------------------------------------------------------------- */
@@ -189,6 +149,14 @@ static dh_route_policy policy_of(const char *name)
                                        : (strcmp(name, "self") == 0 ? DH_ROUTE_SELF : DH_ROUTE_AUTO);
 }
 
+/* Of who waits for others' batches in the map phase. */
+static dh_status poll_beside_map(void *context)
+{
+    run_state *run = context;
+    dh_map_progress_show(&run->map_progress);
+    return dh_watch_poll(run->watch);
+}
+
 /* Devices are opened and places for batches made. */
 static dh_status create_route(run_state *run)
 {
@@ -196,9 +164,10 @@ static dh_status create_route(run_state *run)
         .kind = run->settings.device_kind,
         .policy = policy_of(dh_options_text(run->options, DH_OPTION_ROUTE)),
         .device_timeout = (double)dh_options_number(run->options, DH_OPTION_DEVICE_TIMEOUT),
-        .poll = dh_watch_poll,
-        .poll_context = run->watch,
+        .poll = poll_beside_map,
+        .poll_context = run,
     };
+    run->map_progress.every = (double)dh_options_number(run->options, DH_OPTION_PROGRESS);
     DH_TRY(dh_comm_agree(run->comm, device_limit(run->options, &options.devices)));
     return dh_route_create(run->comm, &run->settings, &options, &run->route);
 }
@@ -225,7 +194,7 @@ static dh_status map(run_state *run)
                   .context = run->watch},
         .commit_seconds = (double)interval,
         .bad_max = strict ? 0 : limit,
-        .progress_seconds = (double)dh_options_number(run->options, DH_OPTION_PROGRESS),
+        .progress = &run->map_progress,
         .dispatcher = dh_route_dispatcher(run->route),
         .poll = dh_route_poll,
         .serve = serve,
@@ -281,10 +250,31 @@ static dh_result_options result_options(const run_state *run)
     };
 }
 
+static dh_status open_scratch(run_state *run)
+{
+    const dh_scratch_options options = {
+        .base = dh_options_text(run->options, DH_OPTION_SCRATCH),
+        .checkpoint = run->paths.folder,
+        .run = run->checkpoint.run.byte,
+        .epoch = run->checkpoint.attempt.epoch,
+        .rank = (uint32_t)dh_comm_rank(run->comm),
+        .sweeps = dh_comm_node_rank(run->comm) == 0,
+    };
+    return dh_scratch_open(&options, &run->scratch);
+}
+
 /* What needs all documents together. */
 static dh_status reduce(run_state *run)
 {
     const double start = dh_seconds();
+    const dh_progress_options progress = {
+        .settings = &run->settings,
+        .watch = run->watch,
+        .against = dh_options_text(run->options, DH_OPTION_AGAINST) != NULL,
+        .every = run->map_progress.every,
+        .last = run->map_progress.last,
+    };
+    dh_progress_set_up(run->comm, &progress, &run->progress);
     DH_TRY(dh_comm_agree(run->comm, set_partials(run)));
     DH_TRY(dh_shared_gather(run->comm, run->map.chunks.entry, run->map.chunks.count, sizeof(dh_chunk_entry),
                             dh_chunk_table_order, &run->table_memory));
@@ -292,6 +282,7 @@ static dh_status reduce(run_state *run)
     run->table = dh_chunk_table_view(dh_shared_data(run->table_memory), dh_shared_size(run->table_memory));
     DH_TRY(dh_comm_agree(run->comm, dh_row_reader_create(&run->settings.schema, run->plan, &run->table,
                                                          run->paths.folder, run->watch, &run->reader)));
+    DH_TRY(dh_comm_agree(run->comm, open_scratch(run)));
     run->reduce = (dh_reduce){
         .comm = run->comm,
         .settings = &run->settings,
@@ -299,9 +290,11 @@ static dh_status reduce(run_state *run)
         .table = &run->table,
         .reader = run->reader,
         .folder = run->paths.folder,
+        .scratch = run->scratch.folder,
         .epoch = run->checkpoint.attempt.epoch,
         .memory = run->settings.memory,
         .watch = run->watch,
+        .progress = &run->progress,
         .against = dh_options_text(run->options, DH_OPTION_AGAINST),
         .vocab_tsv = wants_vocabulary(run) ? (const char *)run->vocabulary_partial.data : NULL,
     };
@@ -313,7 +306,8 @@ static dh_status reduce(run_state *run)
 
 static dh_status write_result(run_state *run)
 {
-    const dh_result_options options = result_options(run);
+    dh_result_options options = result_options(run);
+    options.progress = &run->progress;
     return dh_result_write(run->comm, &run->settings, run->plan, &run->table, &options, &run->result);
 }
 
@@ -346,10 +340,10 @@ static dh_status agree_to_hold(const run_state *run)
     return dh_comm_agree(run->comm, is_root(run) ? dh_run_checkpoint_is_held(&run->checkpoint) : DH_OK);
 }
 
-static dh_status report(run_state *run, double *seconds_out, uint64_t *text_out, uint64_t *memory)
+static dh_run_report report_of(const run_state *run)
 {
     const double seconds = dh_seconds() - run->start;
-    const dh_run_report report = {
+    return (dh_run_report){
         .comm = run->comm,
         .settings = &run->settings,
         .device = run->device,
@@ -368,54 +362,9 @@ static dh_status report(run_state *run, double *seconds_out, uint64_t *text_out,
         .reduce_seconds = run->reduce_seconds,
         .recovery = &run->recovery,
         .restarts = run->checkpoint.attempt.epoch - run->checkpoint.first_epoch,
+        .job = &run->scene.job,
+        .earlier_seconds = run->scene.earlier_seconds,
     };
-    uint64_t text_bytes = run->map.stats.text_bytes; /* of this attempt */
-    DH_TRY(dh_comm_sum(run->comm, &text_bytes, 1));
-    if (dh_run_report_write(&report, memory) != DH_OK && is_root(run)) {
-        dh_warning("the record of the run could not be written beside %s", run->paths.output);
-    }
-    *seconds_out = seconds;
-    *text_out = text_bytes;
-    return DH_OK;
-}
-
-static void say_end(const run_state *run, double seconds, uint64_t text_bytes, uint64_t memory)
-{
-    const dh_quality *quality = &run->result.quality;
-    uint64_t bad = 0;
-    for (int reason = 1; reason < DH_REASON_COUNT; reason++) {
-        bad += quality->reason[reason];
-    }
-    const uint64_t all_bytes = text_bytes + run->recovery.text_bytes;
-    dh_say("%" PRIu64 " documents, %.1f MB of text in %.2f s (%.1f MB/s), at most %.0f MiB a rank",
-           run->result.rows, (double)all_bytes / 1e6, seconds, (double)text_bytes / 1e6 / seconds,
-           (double)memory / 1048576.0);
-    if (run->recovery.segments > 0) {
-        dh_say("  of these, %.1f MB were done by earlier attempts; the time and the rate are of this one",
-               (double)run->recovery.text_bytes / 1e6);
-    }
-    for (int reason = 1; reason < DH_REASON_COUNT; reason++) {
-        if (quality->reason[reason] > 0) {
-            dh_say("  %" PRIu64 " %s: %s", quality->reason[reason], dh_reason_name((dh_reason)reason),
-                   dh_reason_description((dh_reason)reason));
-        }
-    }
-    if (bad > 0) {
-        dh_say("  these %" PRIu64 " are listed in %s", bad, run->paths.quarantine);
-    }
-    if (quality->repaired_documents > 0) {
-        dh_say("  %" PRIu64 " documents had text that is not UTF-8: U+FFFD was put in %" PRIu64 " times",
-               quality->repaired_documents, quality->replaced);
-    }
-    if (quality->unchecked_sources > 0) {
-        dh_say("  %" PRIu64 " zstd sources have no checksum: damage in them may go unseen",
-               quality->unchecked_sources);
-    }
-    if (run->result.ids_changed > 0) {
-        dh_say("  %" PRIu64 " ids occurred before and got #dupROW behind", run->result.ids_changed);
-    }
-    dh_say("wrote %s (%.1f MB, content %.16s...)", run->paths.output, (double)run->result.file_size / 1e6,
-           run->result.content);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------- */
@@ -549,13 +498,14 @@ static dh_status prepare(run_state *run)
 /* From the partial result, which is whole, to the end. */
 static dh_status complete(run_state *run)
 {
-    double seconds = 0;
-    uint64_t text_bytes = 0;
-    uint64_t memory = 0;
+    dh_run_totals totals;
     DH_TRY(agree_to_hold(run));
-    DH_TRY(report(run, &seconds, &text_bytes, &memory));
+    const dh_run_report report = report_of(run);
+    if (dh_run_report_write(&report, &totals) != DH_OK && is_root(run)) {
+        dh_warning("the record of the run could not be written beside %s", run->paths.output);
+    }
     DH_TRY(dh_comm_agree(run->comm, is_root(run) ? publish(run) : DH_OK));
-    say_end(run, seconds, text_bytes, memory);
+    dh_run_say_end(&run->scene, &report, &totals);
     return DH_OK;
 }
 
@@ -568,6 +518,20 @@ static dh_status make_result(run_state *run)
     DH_TRY(write_result(run));
     dh_fault_place("written");
     return complete(run);
+}
+
+/* Where the run is, and the header of its log. */
+static dh_status look_around(run_state *run)
+{
+    run->scene = (dh_run_scene){.comm = run->comm,
+                                .settings = &run->settings,
+                                .paths = &run->paths,
+                                .checkpoint = &run->checkpoint,
+                                .recovery = &run->recovery,
+                                .plan = run->plan,
+                                .route = run->route};
+    DH_TRY(dh_run_scene_look(&run->scene));
+    return dh_run_say_start(&run->scene);
 }
 
 static dh_status run_all(run_state *run)
@@ -584,7 +548,7 @@ static dh_status run_all(run_state *run)
     DH_TRY(recover(run));
     dh_fault_place("recovered");
     DH_TRY(create_route(run));
-    say_start(run);
+    DH_TRY(look_around(run));
     DH_TRY(map(run));
     dh_fault_place("mapped");
     DH_TRY(agree_to_hold(run));
@@ -598,18 +562,20 @@ static dh_status run_all(run_state *run)
     return status;
 }
 
-/* Why a run ends before its result is there, where no error has told it. */
-static void say_leaving(const run_state *run, dh_status status)
+/* Why a run ends before its result is there, and what it did, where no error has told it. */
+static dh_status say_leaving(const run_state *run, dh_status status)
 {
     if (status == DH_AGAIN && run->watch != NULL) {
-        const char *reason = dh_watch_reason(run->comm, run->watch);
-        dh_say("left%s%s", reason != NULL ? " because of " : " as asked", reason != NULL ? reason : "");
+        dh_map_kept kept = run->map.kept;
+        DH_TRY(dh_comm_sum(run->comm, (uint64_t *)(void *)&kept, sizeof kept / sizeof(uint64_t)));
+        dh_run_say_left(&run->scene, dh_watch_reason(run->comm, run->watch), &kept, run->map.seconds);
     }
+    return DH_OK;
 }
 
 static dh_status leave(run_state *run, dh_status status)
 {
-    say_leaving(run, status);
+    DH_TRY(say_leaving(run, status));
     (void)dh_comm_barrier(run->comm); /* nobody reads the spills any more */
     if (is_root(run)) {
         status = dh_run_checkpoint_leave(&run->checkpoint, status, run->committed,
@@ -623,6 +589,7 @@ static void free_run(run_state *run)
 {
     dh_route_free(run->route);
     dh_reduced_free(&run->reduced);
+    dh_scratch_close(&run->scratch);
     dh_row_reader_free(run->reader);
     dh_shared_free(run->table_memory);
     dh_recovery_free(&run->recovery);

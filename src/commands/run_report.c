@@ -22,12 +22,19 @@ typedef struct rank_figures {
     double map_seconds, commit_seconds, read_seconds, text_seconds, term_seconds, wait_seconds, user_seconds,
         system_seconds;
     double job_seconds[DH_JOBS_MAX];
+    /* Of the node, from its first rank; 0 from the others. */
+    uint64_t node_memory, node_asked, node_peak, node_cpus;
 } rank_figures;
+
+enum { MEBI_BITS = 20, MEMORY_UNIT = 16 /* MiB */, MINUTE = 60 };
+
+static const double margin = 1.25;     /* of what a run took, for the next one */
+static const double seconds_max = 1e9; /* that anybody asks for */
 
 typedef struct figure_collector {
     const dh_run_report *report;
     dh_buffer *out;
-    uint64_t memory_max;
+    dh_run_totals *totals;
     int ranks;
 } figure_collector;
 
@@ -79,6 +86,72 @@ static rank_figures own_figures(const dh_run_report *report)
     figures.system_seconds = (double)usage.ru_stime.tv_sec + 1e-6 * (double)usage.ru_stime.tv_usec;
     memcpy(figures.job_seconds, report->map->stats.job_seconds, sizeof figures.job_seconds);
     return figures;
+}
+
+/* The memory of the node's ranks together, and what is known of their job there. COLLECTIVE. */
+static dh_status add_node(const dh_run_report *report, rank_figures *figures)
+{
+    void *memory = NULL;
+    const dh_status status = dh_allocate((size_t)dh_comm_node_size(report->comm), sizeof(uint64_t),
+                                         "the memory of ranks", &memory);
+    DH_TRY(dh_comm_agree(report->comm, status));
+    uint64_t *of_rank = memory;
+    DH_TRY(dh_comm_node_gather(report->comm, &figures->memory, sizeof figures->memory, of_rank));
+    if (dh_comm_node_rank(report->comm) == 0) {
+        for (int r = 0; r < dh_comm_node_size(report->comm); r++) {
+            figures->node_memory += of_rank[r];
+        }
+        figures->node_asked = dh_job_memory_here(report->job);
+        figures->node_cpus = report->job->cpus_here;
+        figures->node_peak = dh_job_memory_peak("/proc/self/cgroup", "/sys/fs/cgroup", report->job->job);
+    }
+    free(memory);
+    return DH_OK;
+}
+
+static void add_to_totals(const rank_figures *figures, dh_run_totals *totals)
+{
+    totals->documents += figures->documents;
+    totals->text_bytes += figures->text_bytes;
+    totals->user_seconds += figures->user_seconds;
+    totals->system_seconds += figures->system_seconds;
+    totals->memory_rank = figures->memory > totals->memory_rank ? figures->memory : totals->memory_rank;
+    totals->memory_peak = figures->node_peak > totals->memory_peak ? figures->node_peak : totals->memory_peak;
+    totals->nodes += figures->node_memory > 0 ? 1 : 0;
+    if (figures->node_memory > totals->memory_node) {
+        totals->memory_node = figures->node_memory;
+        totals->memory_asked = figures->node_asked;
+    }
+    const uint64_t a_cpu = figures->node_cpus > 0 ? figures->node_memory / figures->node_cpus : 0;
+    totals->memory_a_cpu = a_cpu > totals->memory_a_cpu ? a_cpu : totals->memory_a_cpu;
+}
+
+static uint64_t round_up(double value, uint64_t unit)
+{
+    return ((uint64_t)value + unit) / unit * unit;
+}
+
+/* What this run took, with a margin: the next corpus may have a larger document, the next node be busier. */
+static dh_run_advice advise(const dh_run_report *report, const dh_run_totals *totals)
+{
+    const dh_job_facts *job = report->job;
+    dh_run_advice advice = {.is_there = job->is_slurm};
+    if (!job->is_slurm) {
+        return advice;
+    }
+    advice.a_cpu = job->memory_per_node == 0 && totals->memory_a_cpu > 0;
+    const uint64_t bytes = advice.a_cpu ? totals->memory_a_cpu : totals->memory_node;
+    advice.memory_mebis = round_up(margin * (double)(bytes >> MEBI_BITS), MEMORY_UNIT);
+    const double seconds = margin * (report->seconds + report->earlier_seconds);
+    advice.time_seconds = round_up(seconds < seconds_max ? seconds : seconds_max, MINUTE) + MINUTE;
+    return advice;
+}
+
+static void conclude(const dh_run_report *report, dh_run_totals *totals)
+{
+    const double allocated = (double)report->job->cpus * report->seconds;
+    totals->efficiency = allocated > 0 ? (totals->user_seconds + totals->system_seconds) / allocated : 0;
+    totals->advice = advise(report, totals);
 }
 
 /* null, or what the rank's device did. */
@@ -138,7 +211,7 @@ static dh_status take_figures(void *context, int rank, const void *bytes, size_t
     }
     memcpy(&figures, bytes, size);
     say_device(rank, &figures);
-    collector->memory_max = figures.memory > collector->memory_max ? figures.memory : collector->memory_max;
+    add_to_totals(&figures, collector->totals);
     dh_buffer *out = collector->out;
     DH_TRY(dh_buffer_printf(out, "%s\n    {\"rank\":%d,\"host\":", collector->ranks++ > 0 ? "," : "", rank));
     DH_TRY(dh_json_append_string(out, figures.host, strlen(figures.host)));
@@ -208,33 +281,144 @@ static dh_status append_head(const dh_run_report *report, dh_buffer *out)
         result->seconds_finish);
 }
 
-dh_status dh_run_report_write(const dh_run_report *report, uint64_t *memory_max)
+/* null where nothing is known. */
+static dh_status append_known(dh_buffer *out, const char *name, uint64_t value)
+{
+    return value > 0 ? dh_buffer_printf(out, "\"%s\":%" PRIu64, name, value)
+                     : dh_buffer_printf(out, "\"%s\":null", name);
+}
+
+static dh_status append_text(dh_buffer *out, const char *name, const char *text)
+{
+    DH_TRY(dh_buffer_printf(out, ",\"%s\":", name));
+    return text[0] != '\0' ? dh_json_append_string(out, text, strlen(text)) : dh_buffer_printf(out, "null");
+}
+
+static dh_status append_job(const dh_job_facts *job, dh_buffer *out)
+{
+    DH_TRY(dh_buffer_printf(out, ",\n  \"job\": "));
+    if (!job->is_slurm) {
+        return dh_buffer_printf(out, "null");
+    }
+    DH_TRY(dh_buffer_printf(out, "{\"start\":%" PRIu64, job->start));
+    DH_TRY(append_text(out, "id", job->job));
+    DH_TRY(append_text(out, "array", job->array));
+    DH_TRY(append_text(out, "cluster", job->cluster));
+    DH_TRY(append_text(out, "partition", job->partition));
+    DH_TRY(append_text(out, "nodes", job->nodes));
+    DH_TRY(append_text(out, "modules", job->modules));
+    DH_TRY(dh_buffer_printf(out, ","));
+    DH_TRY(append_known(out, "cpus", job->cpus));
+    DH_TRY(dh_buffer_printf(out, ","));
+    DH_TRY(append_known(out, "memory_per_node", job->memory_per_node));
+    DH_TRY(dh_buffer_printf(out, ","));
+    DH_TRY(append_known(out, "memory_per_cpu", job->memory_per_cpu));
+    return dh_buffer_printf(out, "}");
+}
+
+static dh_status append_memory(const dh_run_totals *totals, dh_buffer *out)
+{
+    DH_TRY(dh_buffer_printf(
+        out, ",\n  \"nodes\": %u,\n  \"memory\": {\"rank_bytes\":%" PRIu64 ",\"node_bytes\":%" PRIu64 ",",
+        totals->nodes, totals->memory_rank, totals->memory_node));
+    DH_TRY(append_known(out, "asked_node_bytes", totals->memory_asked));
+    DH_TRY(dh_buffer_printf(out, ","));
+    DH_TRY(append_known(out, "group_peak_bytes", totals->memory_peak));
+    return dh_buffer_printf(out, "}");
+}
+
+static dh_status append_processors(const dh_run_report *report, const dh_run_totals *totals, dh_buffer *out)
+{
+    DH_TRY(dh_buffer_printf(out, ",\n  \"cpu\": {\"user_seconds\":%.3f,\"system_seconds\":%.3f,",
+                            totals->user_seconds, totals->system_seconds));
+    DH_TRY(append_known(out, "allocated", report->job->cpus));
+    return totals->efficiency > 0 ? dh_buffer_printf(out, ",\"efficiency\":%.4f}", totals->efficiency)
+                                  : dh_buffer_printf(out, ",\"efficiency\":null}");
+}
+
+static dh_status append_rates(const dh_run_report *report, const dh_run_totals *totals, dh_buffer *out)
+{
+    const double bytes = (double)totals->text_bytes / report->seconds;
+    return dh_buffer_printf(out,
+                            ",\n  \"rates\": {\"documents_per_second\":%.3f,\"text_bytes_per_second\":%.1f,"
+                            "\"rank_text_bytes_per_second\":%.1f}",
+                            (double)totals->documents / report->seconds, bytes,
+                            bytes / dh_comm_size(report->comm));
+}
+
+static dh_status append_bad(const dh_quality *quality, dh_buffer *out)
+{
+    const char *between = "";
+    DH_TRY(dh_buffer_printf(out, ",\n  \"bad\": {"));
+    for (int reason = 1; reason < DH_REASON_COUNT; reason++) {
+        if (quality->reason[reason] > 0) {
+            DH_TRY(dh_buffer_printf(out, "%s\"%s\":%" PRIu64, between, dh_reason_name((dh_reason)reason),
+                                    quality->reason[reason]));
+            between = ",";
+        }
+    }
+    return dh_buffer_printf(out, "}");
+}
+
+static dh_status append_advice(const dh_run_advice *advice, dh_buffer *out)
+{
+    DH_TRY(dh_buffer_printf(out, ",\n  \"advice\": "));
+    if (!advice->is_there) {
+        return dh_buffer_printf(out, "null");
+    }
+    return dh_buffer_printf(out, "{\"%s\":%" PRIu64 ",\"time_seconds\":%" PRIu64 "}",
+                            advice->a_cpu ? "mem_per_cpu_mebibytes" : "mem_mebibytes", advice->memory_mebis,
+                            advice->time_seconds);
+}
+
+static dh_status append_totals(const dh_run_report *report, const dh_run_totals *totals, dh_buffer *out)
+{
+    DH_TRY(append_job(report->job, out));
+    DH_TRY(append_memory(totals, out));
+    DH_TRY(append_processors(report, totals, out));
+    DH_TRY(append_rates(report, totals, out));
+    DH_TRY(append_bad(&report->result->quality, out));
+    DH_TRY(append_advice(&totals->advice, out));
+    return dh_buffer_printf(out, "\n}\n");
+}
+
+/* On rank 0. */
+static dh_status write_report(const dh_run_report *report, const dh_run_totals *totals, dh_buffer *out)
+{
+    dh_buffer path = {0};
+    DH_TRY(dh_buffer_printf(out, "\n  ]"));
+    DH_TRY(append_totals(report, totals, out));
+    dh_status status = dh_buffer_printf(&path, "%s.run.json", report->path);
+    if (status == DH_OK) {
+        status = dh_buffer_append(&path, "", 1);
+    }
+    if (status == DH_OK) {
+        status = dh_file_replace((const char *)path.data, out->data, out->size);
+    }
+    dh_buffer_free(&path);
+    return status;
+}
+
+dh_status dh_run_report_write(const dh_run_report *report, dh_run_totals *totals)
 {
     dh_buffer out = {0};
-    dh_buffer path = {0};
-    figure_collector collector = {.report = report, .out = &out};
-    const rank_figures figures = own_figures(report);
+    *totals = (dh_run_totals){0};
+    figure_collector collector = {.report = report, .out = &out, .totals = totals};
+    rank_figures figures = own_figures(report);
     const bool root = dh_comm_rank(report->comm) == 0;
     dh_status status = root ? append_head(report, &out) : DH_OK;
     status = dh_comm_agree(report->comm, status);
     if (status == DH_OK) {
+        status = add_node(report, &figures);
+    }
+    if (status == DH_OK) {
         status = dh_comm_agree(
             report->comm, dh_comm_collect(report->comm, &figures, sizeof figures, take_figures, &collector));
     }
+    conclude(report, totals);
     if (status == DH_OK && root) {
-        status = dh_buffer_printf(&out, "\n  ]\n}\n");
-        if (status == DH_OK) {
-            status = dh_buffer_printf(&path, "%s.run.json", report->path);
-        }
-        if (status == DH_OK) {
-            status = dh_buffer_append(&path, "", 1);
-        }
-        if (status == DH_OK) {
-            status = dh_file_replace((const char *)path.data, out.data, out.size);
-        }
+        status = write_report(report, totals, &out);
     }
     dh_buffer_free(&out);
-    dh_buffer_free(&path);
-    *memory_max = collector.memory_max;
     return dh_comm_agree(report->comm, status);
 }

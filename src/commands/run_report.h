@@ -4,6 +4,7 @@
 #define DH_COMMANDS_RUN_REPORT_H
 
 #include "comm/comm.h"
+#include "commands/job_facts.h"
 #include "output/result.h"
 #include "route/route.h"
 #include "run/map.h"
@@ -25,10 +26,32 @@ typedef struct dh_run_report {
     double plan_seconds, recover_seconds, reduce_seconds;
     const dh_recovery *recovery;
     uint32_t restarts;
+    const dh_job_facts *job;
+    double earlier_seconds; /* of earlier attempts, as far as they are known */
 } dh_run_report;
 
+/* What the next job may ask for. Numbers are 0 where that is not known. */
+typedef struct dh_run_advice {
+    bool is_there; /* the run is in a Slurm job */
+    bool a_cpu;    /* memory is that of a CPU, else of a node */
+    uint64_t memory_mebis, time_seconds;
+} dh_run_advice;
+
+/* Figures of all ranks, on rank 0. Numbers are 0 where nothing is known. */
+typedef struct dh_run_totals {
+    uint64_t documents, text_bytes;    /* of this attempt */
+    uint64_t memory_rank, memory_node; /* bytes at most: of a rank, of the ranks of a node together */
+    uint64_t memory_asked;             /* of that node */
+    uint64_t memory_peak;              /* of the job's control group, on any node, with cached files */
+    uint64_t memory_a_cpu;             /* most that ranks of a node took for each of its CPUs */
+    uint32_t nodes;
+    double user_seconds, system_seconds;
+    double efficiency; /* of these in what was allocated */
+    dh_run_advice advice;
+} dh_run_totals;
+
 /* Collects the ranks' figures, says which devices failed, and writes PATH.run.json on rank 0. COLLECTIVE.
- * *memory_max: bytes of the largest rank. */
-dh_status dh_run_report_write(const dh_run_report *report, uint64_t *memory_max);
+ * *totals is set also where the file could not be written. */
+dh_status dh_run_report_write(const dh_run_report *report, dh_run_totals *totals);
 
 #endif

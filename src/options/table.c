@@ -168,20 +168,24 @@ const dh_option dh_option_table[DH_OPTION_COUNT] = {
                                   "price of a node without GPUs for an hour"},
     [DH_OPTION_PRICE_GPU_NODE] = {"price-gpu-node", 0, DH_KIND_TEXT, "PRICE", NULL, 0, 0, NULL, PLAN, false,
                                   "price of a node with GPUs for an hour"},
-    [DH_OPTION_SPOT_PRICE_CPU_NODE] =
-        {"spot-price-cpu-node", 0, DH_KIND_TEXT, "PRICE", NULL, 0, 0, NULL, PLAN, false,
+    [DH_OPTION_PRICE_SPOT_CPU_NODE] =
+        {"price-spot-cpu-node", 0, DH_KIND_TEXT, "PRICE", NULL, 0, 0, NULL, PLAN, false,
          "price of a node without GPUs for an hour where it may be taken away at any time"},
-    [DH_OPTION_SPOT_PRICE_GPU_NODE] =
-        {"spot-price-gpu-node", 0, DH_KIND_TEXT, "PRICE", NULL, 0, 0, NULL, PLAN, false,
+    [DH_OPTION_PRICE_SPOT_GPU_NODE] =
+        {"price-spot-gpu-node", 0, DH_KIND_TEXT, "PRICE", NULL, 0, 0, NULL, PLAN, false,
          "price of a node with GPUs for an hour where it may be taken away at any time"},
     [DH_OPTION_INTERRUPTIONS] = {"interruptions", 0, DH_KIND_TEXT, "RATE", "0.05", 0, 0, NULL, PLAN, false,
                                  "how often a spot node is taken away, in times an hour"},
+    [DH_OPTION_RESTART_TIME] =
+        {"restart-time", 0, DH_KIND_TIME, "TIME", "2m", 0, 604800, NULL, PLAN, false,
+         "how long it takes from the loss of a spot node until the job runs again, paid for"},
     [DH_OPTION_SAMPLE_TIME] =
         {"sample-time", 0, DH_KIND_TIME, "TIME", "5", 1, 3600, NULL, PLAN, false,
          "how long the sample may take, about; a corpus that is done by then is read whole"},
-    [DH_OPTION_SCRATCH] = {"scratch", 0, DH_KIND_TEXT, "DIR", NULL, 0, 0, NULL, PLAN, false,
-                           "folder on a local disk for the sample, which is removed at the end; default: "
-                           "$SLURM_TMPDIR, else $TMPDIR, else /tmp"},
+    [DH_OPTION_SCRATCH] =
+        {"scratch", 0, DH_KIND_TEXT, "DIR", NULL, 0, 0, NULL, RUN | PLAN, false,
+         "folder on each node's own disk for what may be lost (runs of shuffles; plan: its sample); it is removed "
+         "at the end. Default of run: the checkpoint folder; of plan: $SLURM_TMPDIR, else $TMPDIR, else /tmp"},
     [DH_OPTION_BRIEF] = {"brief", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, PLAN, false,
                          "print two or three lines, for the log of a job"},
     [DH_OPTION_RESTART_LIMIT] = {"restart-limit", 0, DH_KIND_COUNT, "N", NULL, 1, 1000000, NULL, STATUS,
@@ -253,7 +257,7 @@ const dh_command_facts dh_command_table[DH_COMMAND_COUNT] = {
          "folder of their own in --scratch and are removed at the end.",
          "dhatu plan -j profile,digest corpus/\ndhatu plan -j neardup --nodes 4 --ranks-per-node 64 --gpus "
          "h100:1 corpus/\ndhatu plan --brief -j vocab @files.txt\ndhatu plan --nodes 2 --price-cpu-node 1.92 "
-         "--spot-price-cpu-node 0.61 --interruptions 0.1 corpus/"},
+         "--price-spot-cpu-node 0.61 --interruptions 0.1 corpus/"},
     [DH_COMMAND_STATUS] = {"status", "DIR", "show how far a run is, from its checkpoint folder",
                            "Reads a checkpoint folder and prints what is done and what is left: segments, "
                            "documents, bytes, rate, time "

@@ -23,10 +23,12 @@ static dh_status find_languages(dh_writer *writer)
     dh_bulk *bulk = writer->bulk;
     const dh_share *share = &writer->ids.share;
     dh_status status = DH_OK;
+    dh_progress_step(writer->options->progress, DH_STEP_IDS, dh_share_count(share));
     for (uint64_t k = 0; k < dh_share_count(share) && status == DH_OK; k++) {
         const uint64_t first = dh_share_block(share, k) * DH_BLOCK_ROWS;
         const uint64_t left = writer->table->rows - first;
         const dh_row_block *block = NULL;
+        dh_progress_tell(writer->options->progress, k);
         status = dh_row_reader_read(writer->reader, first,
                                     left < DH_BLOCK_ROWS ? (uint32_t)left : DH_BLOCK_ROWS, false, &block);
         for (uint32_t i = 0; status == DH_OK && i < block->count; i++) {
@@ -200,7 +202,9 @@ static dh_status check_file(const dh_writer *writer, const char *content)
     DH_TRY(dh_h5_open(writer->options->partial, false, &h5));
     dh_status status = DH_OK;
     dh_buffer scratch = {0};
+    dh_progress_step(writer->options->progress, DH_STEP_FINISH, writer->content.count);
     for (size_t i = 0; i < writer->content.count && status == DH_OK; i++) {
+        dh_progress_tell(writer->options->progress, i);
         status = check_dataset(writer, h5, &writer->content.entry[i], &scratch);
     }
     scratch.size = 0;
@@ -255,6 +259,7 @@ static dh_status prepare(dh_writer *writer, dh_result_facts *facts)
     DH_TRY(dh_comm_agree(writer->comm, dh_row_reader_create(&writer->settings->schema, writer->plan,
                                                             writer->table, writer->options->folder,
                                                             writer->options->watch, &writer->reader)));
+    dh_progress_step(writer->options->progress, DH_STEP_IDS, 0);
     DH_TRY(dh_ids_resolve(writer->comm, writer->reader, writer->table->rows, kind, &writer->ids));
     facts->ids_changed = writer->ids.changed;
     DH_TRY(find_languages(writer));
@@ -286,6 +291,7 @@ static dh_status write_result(dh_writer *writer, dh_result_facts *facts)
     DH_TRY(reduce_quality(writer));
     facts->seconds_sources = dh_seconds() - time;
     time += facts->seconds_sources;
+    dh_progress_step(writer->options->progress, DH_STEP_FINISH, 0);
     DH_TRY(reduce_jobs(writer));
     DH_TRY(dh_comm_agree(writer->comm, sync_and_close(writer, DH_OK)));
     const dh_status status = dh_comm_rank(writer->comm) == 0 ? finish(writer, facts) : DH_OK;

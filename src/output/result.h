@@ -27,6 +27,7 @@ typedef struct dh_result_options {
     const char *config; /* JSON */
     uint32_t deflate;
     dh_watch *watch;
+    dh_progress *progress;
     const dh_reduce *reduce;   /* of the step behind the map phase, ... */
     const dh_reduced *reduced; /* ... and what it found */
 } dh_result_options;

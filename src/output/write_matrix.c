@@ -149,12 +149,15 @@ static dh_status write_matrix(matrix_writer *matrix, const dh_share *share)
     const dh_writer *writer = matrix->writer;
     DH_TRY(open_matrix(matrix, share));
     const uint64_t end = first_row(writer, share, share->rank + 1);
-    for (uint64_t row = first_row(writer, share, share->rank); row < end;) {
+    const uint64_t begin = first_row(writer, share, share->rank);
+    dh_progress_step(writer->options->progress, DH_STEP_MATRIX, end - begin);
+    for (uint64_t row = begin; row < end;) {
         const uint32_t count = dh_row_reader_few(writer->reader, row, end - row);
         const dh_row_block *block = NULL;
         DH_TRY(dh_row_reader_read_values(writer->reader, row, count, false, &block));
         DH_TRY(write_rows(matrix, block));
         row += count;
+        dh_progress_tell(writer->options->progress, row - begin);
     }
     return DH_OK;
 }

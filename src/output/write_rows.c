@@ -201,6 +201,7 @@ static dh_status write_contiguous(row_writer *rows)
     const dh_share *share = &rows->writer->ids.share;
     dh_status status = DH_OK;
     for (uint64_t k = 0; k < dh_share_count(share) && status == DH_OK; k++) {
+        dh_progress_tell(rows->writer->options->progress, k);
         status = write_block(rows, dh_share_block(share, k));
         if (status == DH_OK && (k + 1) % BLOCKS_AT_ONCE == 0) {
             /* Little is left then to the sync at the end. */
@@ -253,6 +254,7 @@ static dh_status write_rounds(row_writer *rows)
         rows->message.size = 0;
         dh_status status = DH_OK;
         if (round < dh_share_count(share)) {
+            dh_progress_tell(writer->options->progress, round);
             status = write_block(rows, dh_share_block(share, round));
         }
         DH_TRY(dh_comm_agree(writer->comm, status));
@@ -313,6 +315,7 @@ dh_status dh_writer_rows(dh_writer *writer)
     if (status == DH_OK) {
         status = open_duplicates(&rows);
     }
+    dh_progress_step(writer->options->progress, DH_STEP_ROWS, dh_share_count(&writer->ids.share));
     status = dh_comm_agree(writer->comm, status);
     if (status == DH_OK) {
         status = writer->bulk->deflate > 0 && writer->bulk->rows > 0 ? write_deflated(&rows)

@@ -245,7 +245,7 @@ static dh_status for_blocks(source_writer *sources, block_work *work)
 {
     for (uint64_t k = 0; k < dh_share_count(&sources->share); k++) {
         const uint64_t total = sources->writer->plan->source_count;
-        DH_TRY(dh_watch_poll(sources->writer->options->watch));
+        DH_TRY(dh_progress_poll(sources->writer->options->progress));
         sources->first = dh_share_block(&sources->share, k) * DH_BLOCK_ROWS;
         sources->count = total - sources->first < DH_BLOCK_ROWS ? total - sources->first : DH_BLOCK_ROWS;
         DH_TRY(work(sources));
@@ -298,6 +298,7 @@ static dh_status write_quarantine(source_writer *sources)
 static dh_status write_all(source_writer *sources)
 {
     dh_writer *writer = sources->writer;
+    dh_progress_step(writer->options->progress, DH_STEP_SOURCES, 0);
     dh_status status = for_blocks(sources, write_block);
     if (status == DH_OK) {
         status = flush_quarantine(sources);

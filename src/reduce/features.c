@@ -114,11 +114,13 @@ static dh_status count_share(const dh_reduce *reduce, uint64_t columns, uint64_t
     const uint64_t behind = first_column(rows, rank + 1, ranks);
     row_values values = {0};
     dh_status status = DH_OK;
+    dh_progress_step(reduce->progress, DH_STEP_FREQUENCIES, behind - first);
     for (uint64_t row = first; status == DH_OK && row < behind;) {
         const uint32_t count = dh_row_reader_few(reduce->reader, row, behind - row);
         const dh_row_block *block = NULL;
         status = dh_row_reader_read_values(reduce->reader, row, count, false, &block);
         row += count;
+        dh_progress_tell(reduce->progress, row - first);
         status = status == DH_OK ? count_block(block, columns, &values, documents) : status;
     }
     free(values.column);
@@ -249,6 +251,7 @@ static dh_status take_terms(const dh_reduce *reduce, dh_shuffle *shuffle, dh_fea
     uint32_t used = 0;
     uint32_t shown = 0;
     uint64_t taken = 0;
+    dh_progress_step(reduce->progress, DH_STEP_COLUMNS_STORE, dh_shuffle_statistics(shuffle).pairs_received);
     while ((status = dh_shuffle_next(shuffle, &pair)) == DH_OK) {
         if (pair.name_size <= NUMBER_BYTES || pair.key < features->first ||
             pair.key - features->first >= features->count) {
@@ -264,7 +267,8 @@ static dh_status take_terms(const dh_reduce *reduce, dh_shuffle *shuffle, dh_fea
                              pair.name + NUMBER_BYTES, pair.name_size - NUMBER_BYTES);
         }
         if (++taken % DH_BLOCK_ROWS == 0) {
-            DH_TRY(dh_watch_poll(reduce->watch));
+            dh_progress_tell(reduce->progress, taken);
+            DH_TRY(dh_progress_poll(reduce->progress));
         }
     }
     return status == DH_END ? DH_OK : status;
@@ -276,15 +280,16 @@ static dh_status shuffle_terms(const dh_reduce *reduce, const dh_terms *terms, c
 {
     const uint64_t ranks = (uint64_t)dh_comm_size(reduce->comm);
     const dh_shuffle_options options = {.name = "columns",
-                                        .folder = reduce->folder,
+                                        .folder = reduce->scratch,
                                         .epoch = reduce->epoch,
                                         .memory =
                                             reduce->memory - memory_of_columns(features->columns, ranks),
                                         .split = split,
-                                        .poll = dh_watch_poll,
-                                        .poll_context = reduce->watch};
+                                        .poll = dh_progress_poll,
+                                        .poll_context = reduce->progress};
     const dh_status created = dh_shuffle_create(reduce->comm, &options, &naming->shuffle);
     DH_TRY(dh_comm_agree(reduce->comm, created));
+    dh_progress_step(reduce->progress, DH_STEP_COLUMNS, terms->stage.pairs / ranks);
     const dh_status sent = dh_terms_visit(reduce, terms, send_term, naming);
     DH_TRY(dh_shuffle_finish(naming->shuffle, sent));
     return dh_terms_agree(reduce, take_terms(reduce, naming->shuffle, features));

@@ -158,7 +158,7 @@ static dh_status read_run(dh_buckets *buckets, size_t at, size_t length)
 /* Reads the signatures of the first `count` members. */
 static dh_status read_signatures(dh_buckets *buckets, size_t count)
 {
-    DH_TRY(dh_watch_poll(buckets->work->reduce->watch));
+    DH_TRY(dh_progress_poll(buckets->work->reduce->progress));
     sort_members(buckets, count);
     for (size_t at = 0; at < buckets->sorted_count;) {
         const size_t length = run_length(buckets, at);

@@ -37,14 +37,15 @@ static dh_status add_edges(void *context, dh_edge_sink *sink)
 static dh_status find_components(const dh_neardup_work *work, dh_stage_reader *reader, dh_shuffle **out)
 {
     const dh_components_options options = {.comm = work->reduce->comm,
-                                           .folder = work->reduce->folder,
+                                           .folder = work->reduce->scratch,
                                            .epoch = work->reduce->epoch,
                                            .memory = work->reduce->memory,
                                            .nodes = work->reduce->table->rows,
-                                           .poll = dh_watch_poll,
-                                           .poll_context = work->reduce->watch};
+                                           .poll = dh_progress_poll,
+                                           .poll_context = work->reduce->progress};
     edge_source source = {.work = work, .reader = reader};
     uint64_t rounds = 0;
+    dh_progress_step(work->reduce->progress, DH_STEP_CLUSTERS, 0);
     DH_TRY(dh_components_find(&options, add_edges, &source, out, &rounds));
     dh_say_verbose("neardup: clusters were found in %" PRIu64 " rounds", rounds);
     return DH_OK;
@@ -184,6 +185,9 @@ static dh_status write_table(table_merger *merger, dh_stage_writer *writer)
     DH_TRY(dh_stage_seek(merger->edges, merger->work->first_row));
     DH_TRY(next_edge(merger));
     DH_TRY(next_row(merger));
+    const dh_neardup_work *work = merger->work;
+    const bool any = work->end_row > work->first_row;
+    dh_progress_step(work->reduce->progress, DH_STEP_DUPLICATES, any ? work->end_row - work->first_row : 0);
     while (merger->row != UINT64_MAX || merger->edge.from != UINT64_MAX) {
         const uint64_t row = merger->row < merger->edge.from ? merger->row : merger->edge.from;
         dh_duplicate duplicate = {.exact = -1, .cluster = -1, .size = 1, .against = -1};
@@ -197,6 +201,7 @@ static dh_status write_table(table_merger *merger, dh_stage_writer *writer)
             DH_TRY(next_edge(merger));
         }
         DH_TRY(put_duplicate(writer, row, &duplicate));
+        dh_progress_tell(work->reduce->progress, row - work->first_row);
     }
     return DH_OK;
 }

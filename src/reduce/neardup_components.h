@@ -12,7 +12,7 @@
 
 typedef struct dh_components_options {
     dh_comm *comm;
-    const char *folder; /* of the checkpoint */
+    const char *folder; /* of this rank: runs of shuffles go there */
     uint32_t epoch;
     uint64_t memory; /* of a rank */
     uint64_t nodes;  /* nodes are below */

@@ -20,14 +20,14 @@ dh_status dh_neardup_shuffle(const dh_neardup_work *work, const char *name, uint
 {
     const uint64_t memory = work->reduce->memory / MEMORY_PARTS * parts_of_memory;
     const dh_shuffle_options options = {.name = name,
-                                        .folder = work->reduce->folder,
+                                        .folder = work->reduce->scratch,
                                         .epoch = work->reduce->epoch,
                                         .memory =
                                             memory > DH_SHUFFLE_MEMORY_MIN ? memory : DH_SHUFFLE_MEMORY_MIN,
                                         .combine = combine,
                                         .split = split ? work->split : NULL,
-                                        .poll = dh_watch_poll,
-                                        .poll_context = work->reduce->watch};
+                                        .poll = dh_progress_poll,
+                                        .poll_context = work->reduce->progress};
     return dh_shuffle_create(work->reduce->comm, &options, out);
 }
 
@@ -125,10 +125,17 @@ static bool piece_move(row_piece *piece, uint64_t from, uint64_t end)
     return true;
 }
 
+/* Of this rank. */
+static uint64_t rows_of(const dh_neardup_work *work)
+{
+    return work->end_row > work->first_row ? work->end_row - work->first_row : 0;
+}
+
 static dh_status piece_read(const dh_neardup_work *work, row_piece *piece, uint32_t wide, uint32_t narrow)
 {
     const dh_reduce *reduce = work->reduce;
-    DH_TRY(dh_watch_poll(reduce->watch));
+    dh_progress_tell(reduce->progress, piece->first - work->first_row);
+    DH_TRY(dh_progress_poll(reduce->progress));
     DH_TRY(dh_row_reader_column(reduce->reader, narrow, piece->first, piece->count, piece->narrow));
     return dh_row_reader_column(reduce->reader, wide, piece->first, piece->count, piece->wide);
 }
@@ -217,7 +224,7 @@ static dh_status add_equal_earlier(const dh_neardup_work *work, row_piece *piece
     uint64_t end = 0;
     earlier_share(work, &first, &end);
     for (uint64_t row = first; piece_move(piece, row, end); row += piece->count) {
-        DH_TRY(dh_watch_poll(work->reduce->watch));
+        DH_TRY(dh_progress_poll(work->reduce->progress));
         DH_TRY(dh_earlier_sha256(work->earlier, row, piece->count, piece->wide));
         for (uint32_t i = 0; i < piece->count; i++) {
             const char *stored = (const char *)piece->wide + (size_t)i * DH_SHA256_HEX;
@@ -270,6 +277,7 @@ static dh_status group_equal(const dh_neardup_work *work, bool against, dh_shuff
 {
     const uint32_t column = against ? work->sha256 : work->spelling;
     row_piece piece = {0};
+    dh_progress_step(work->reduce->progress, against ? DH_STEP_EQUAL_EARLIER : DH_STEP_EQUAL, rows_of(work));
     DH_TRY(dh_neardup_shuffle(work, against ? "equalearlier" : "equal", PARTS_EQUAL, DH_COMBINE_NONE, false,
                               out));
     dh_status status = piece_create(work->reduce->settings->schema.row_size[column], &piece);
@@ -315,7 +323,7 @@ static dh_status add_bands(const dh_neardup_work *work, row_piece *piece, dh_shu
     uint64_t end = 0;
     earlier_share(work, &first, &end);
     for (uint64_t row = first; piece_move(piece, row, end); row += piece->count) {
-        DH_TRY(dh_watch_poll(work->reduce->watch));
+        DH_TRY(dh_progress_poll(work->reduce->progress));
         DH_TRY(dh_earlier_shingles(work->earlier, row, piece->count, piece->narrow));
         DH_TRY(dh_earlier_signatures(work->earlier, row, piece->count, piece->wide));
         DH_TRY(add_signatures(work, piece, 0, shuffle));
@@ -329,7 +337,10 @@ static dh_status drain_bands(dh_neardup_work *work, dh_shuffle *shuffle)
     DH_TRY(dh_buckets_create(work, work->reduce->memory / MEMORY_PARTS * PARTS_BUCKETS, &buckets));
     dh_pair pair;
     dh_status status;
-    while ((status = dh_shuffle_next(shuffle, &pair)) == DH_OK) {
+    for (uint64_t taken = 0; (status = dh_shuffle_next(shuffle, &pair)) == DH_OK; taken++) {
+        if (taken % DH_BLOCK_ROWS == 0) {
+            dh_progress_tell(work->reduce->progress, taken);
+        }
         status = dh_buckets_add(buckets, pair.key, dh_pair_number(pair.value));
         if (status != DH_OK) {
             break;
@@ -345,6 +356,7 @@ static dh_status drain_bands(dh_neardup_work *work, dh_shuffle *shuffle)
 static dh_status group_bands(const dh_neardup_work *work, dh_shuffle **out)
 {
     row_piece piece = {0};
+    dh_progress_step(work->reduce->progress, DH_STEP_BANDS, rows_of(work));
     DH_TRY(dh_neardup_shuffle(work, "bands", PARTS_BANDS, DH_COMBINE_NONE, false, out));
     dh_status status = piece_create(dh_match_places(&work->match) * sizeof(uint32_t), &piece);
     if (status == DH_OK) {
@@ -396,6 +408,8 @@ static dh_status group(const dh_neardup_work *work, group_set *out)
 /* While a shuffle is filled, ranks may do nothing else together: so all groups are made before. */
 static dh_status drain(dh_neardup_work *work, const group_set *groups)
 {
+    dh_progress_step(work->reduce->progress, DH_STEP_COMPARE,
+                     dh_shuffle_statistics(groups->bands).pairs_received);
     DH_TRY(drain_equal(work, groups->equal, false));
     if (work->earlier != NULL) {
         DH_TRY(drain_equal(work, groups->equal_earlier, true));

@@ -15,11 +15,13 @@ struct dh_reduce {
     const dh_plan *plan;
     const dh_chunk_table *table;
     dh_row_reader *reader; /* of this rank */
-    const char *folder;    /* of the checkpoint */
+    const char *folder;    /* of the checkpoint: stages go there */
+    const char *scratch;   /* of this rank: runs of shuffles go there */
     uint8_t run[16];
     uint32_t epoch;
     uint64_t memory; /* of a rank, for the step at work; what a step keeps for the writer counts, too */
     dh_watch *watch;
+    dh_progress *progress; /* asks the watch, too: dh_progress_poll */
     const char *against;   /* an earlier result, or NULL */
     const char *vocab_tsv; /* where all terms go, or NULL: the partial name */
 };

@@ -4,6 +4,7 @@
 
 #include "comm/comm.h"
 #include "plan/plan.h"
+#include "reduce/progress.h"
 #include "run/rows.h"
 #include "run/settings.h"
 #include "run/watch.h"

@@ -172,7 +172,7 @@ static dh_status add_chunk(const dh_reduce *reduce, term_keeper *keeper, const d
             DH_TRY(keep_term(keeper, group + i));
         }
     }
-    return dh_watch_poll(reduce->watch);
+    return dh_progress_poll(reduce->progress);
 }
 
 static dh_status add_chunks(const dh_reduce *reduce, term_keeper *keeper)
@@ -184,7 +184,9 @@ static dh_status add_chunks(const dh_reduce *reduce, term_keeper *keeper)
     const uint64_t count = chunks / ranks + (rank < chunks % ranks ? 1 : 0);
     dh_buffer bytes = {0};
     dh_status status = DH_OK;
+    dh_progress_step(reduce->progress, DH_STEP_TERMS, count);
     for (uint64_t c = first; status == DH_OK && c < first + count; c++) {
+        dh_progress_tell(reduce->progress, c - first);
         status = add_chunk(reduce, keeper, reduce->table->entry + c, &bytes);
     }
     dh_buffer_free(&bytes);
@@ -219,6 +221,7 @@ static dh_status write_pairs(const dh_reduce *reduce, dh_shuffle *shuffle, dh_st
 {
     dh_pair pair;
     dh_status status = DH_OK;
+    dh_progress_step(reduce->progress, DH_STEP_TERMS_STORE, 0);
     while ((status = dh_shuffle_next(shuffle, &pair)) == DH_OK) {
         term_counts counts;
         if (!counts_of(&pair, &counts)) {
@@ -227,7 +230,8 @@ static dh_status write_pairs(const dh_reduce *reduce, dh_shuffle *shuffle, dh_st
         DH_TRY(dh_stage_add(writer, &pair));
         figure[FIGURE_OCCURRENCES] += counts.frequency;
         if (++figure[FIGURE_TERMS] % POLL_TERMS == 0) {
-            DH_TRY(dh_watch_poll(reduce->watch));
+            dh_progress_tell(reduce->progress, figure[FIGURE_TERMS]);
+            DH_TRY(dh_progress_poll(reduce->progress));
         }
     }
     return status == DH_END ? DH_OK : status;
@@ -248,13 +252,13 @@ static dh_status make_stage(const dh_reduce *reduce, const dh_stage_place *place
 {
     const uint64_t memory = reduce->memory - reduce->memory / SLACK_SHARE;
     const dh_shuffle_options options = {.name = "terms",
-                                        .folder = reduce->folder,
+                                        .folder = reduce->scratch,
                                         .epoch = reduce->epoch,
                                         .memory =
                                             memory > DH_SHUFFLE_MEMORY_MIN ? memory : DH_SHUFFLE_MEMORY_MIN,
                                         .combine = DH_COMBINE_SUM,
-                                        .poll = dh_watch_poll,
-                                        .poll_context = reduce->watch};
+                                        .poll = dh_progress_poll,
+                                        .poll_context = reduce->progress};
     dh_shuffle *shuffle = NULL;
     dh_status status = dh_shuffle_create(reduce->comm, &options, &shuffle);
     status = dh_comm_agree(reduce->comm, status);
@@ -329,7 +333,8 @@ static dh_status visit_pairs(const dh_reduce *reduce, dh_stage_reader *reader, d
         }
         DH_TRY(visit(context, pair.name, pair.name_size, counts.frequency, counts.documents));
         if (++count % POLL_TERMS == 0) {
-            DH_TRY(dh_watch_poll(reduce->watch));
+            dh_progress_tell(reduce->progress, count);
+            DH_TRY(dh_progress_poll(reduce->progress));
         }
     }
     return status == DH_END ? DH_OK : status;

@@ -448,7 +448,8 @@ static dh_status take_terms(const term_ranking *ranking, uint64_t first, line_fi
             DH_TRY(put_line(lines, &term));
         }
         if (place % SAMPLES == 0) {
-            DH_TRY(dh_watch_poll(ranking->reduce->watch));
+            dh_progress_tell(ranking->reduce->progress, place - first);
+            DH_TRY(dh_progress_poll(ranking->reduce->progress));
         }
     }
     return status == DH_END ? DH_OK : status;
@@ -490,6 +491,8 @@ static dh_status bring_out(term_ranking *ranking)
     }
     dh_buffer top = {0};
     line_file lines = {.file = -1};
+    dh_progress_step(ranking->reduce->progress, DH_STEP_VOCABULARY_STORE,
+                     ranking->writes ? ranking->count[dh_comm_rank(comm)] : 0);
     dh_status status = open_lines(ranking, before, &lines);
     status = status == DH_OK ? take_terms(ranking, first, &lines, &top) : status;
     status = dh_terms_agree(ranking->reduce, close_lines(&lines, status));
@@ -508,15 +511,17 @@ static dh_status shuffle_terms(term_ranking *ranking)
     const dh_reduce *reduce = ranking->reduce;
     const uint64_t memory = reduce->memory - reduce->memory / SLACK_SHARE - top_memory(ranking);
     const dh_shuffle_options options = {.name = "vocab",
-                                        .folder = reduce->folder,
+                                        .folder = reduce->scratch,
                                         .epoch = reduce->epoch,
                                         .memory =
                                             memory > DH_SHUFFLE_MEMORY_MIN ? memory : DH_SHUFFLE_MEMORY_MIN,
                                         .split = ranking->split,
-                                        .poll = dh_watch_poll,
-                                        .poll_context = reduce->watch};
+                                        .poll = dh_progress_poll,
+                                        .poll_context = reduce->progress};
     dh_status status = dh_shuffle_create(reduce->comm, &options, &ranking->shuffle);
     DH_TRY(dh_comm_agree(reduce->comm, status));
+    dh_progress_step(reduce->progress, DH_STEP_VOCABULARY_SORT,
+                     ranking->terms->stage.pairs / (uint64_t)dh_comm_size(reduce->comm));
     status = dh_terms_visit(reduce, ranking->terms, send_term, ranking);
     DH_TRY(dh_shuffle_finish(ranking->shuffle, status));
     return bring_out(ranking);
@@ -552,6 +557,7 @@ dh_status dh_terms_rank(const dh_reduce *reduce, dh_terms *terms)
     }
     dh_status status = dh_comm_agree(reduce->comm, make_room(&ranking));
     if (status == DH_OK) {
+        dh_progress_step(reduce->progress, DH_STEP_VOCABULARY, terms->stage.pairs / ranks);
         status = dh_terms_agree(reduce, dh_terms_visit(reduce, terms, look_at, &ranking));
     }
     status = status == DH_OK ? dh_comm_sum(reduce->comm, ranking.bucket, BUCKETS) : status;

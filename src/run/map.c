@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double interactive_every = 0.5; /* seconds, where lines are redrawn */
+static const double percent = 100.0;
+static const double mega = 1e6;
+
 typedef struct map_state {
     dh_comm *comm;
     const dh_plan *plan;
@@ -22,34 +26,52 @@ typedef struct map_state {
     uint64_t begin;
     dh_pipeline_stats at_begin; /* of the segment */
     dh_pipeline_stats told;     /* what the counters know already */
-    double start, last_progress, last_commit;
+    dh_map_kept kept;           /* of the segments that ended */
+    double start, last_commit;
 } map_state;
 
 /* ---- progress ---------------------------------------------------------------------------------------- */
 
-static void show_progress(map_state *mapper, uint64_t documents, uint64_t bytes)
+/* ", about 5 min 3 s left" at the rate of this attempt; nothing where that is not known yet. */
+static dh_status append_time_left(const dh_map_progress *progress, double done, double seconds,
+                                  dh_buffer *out)
 {
-    const double now = dh_seconds();
-    const double every = dh_log_is_interactive() ? 0.5 : mapper->options->progress_seconds;
-    if (now - mapper->last_progress < every) {
+    const double total = (double)progress->plan->file_bytes;
+    const double before = (double)progress->recovery->file_bytes; /* by earlier attempts */
+    if (done <= before || done >= total) {
+        return dh_buffer_append(out, "", 1);
+    }
+    DH_TRY(dh_buffer_printf(out, ", about "));
+    DH_TRY(dh_append_duration((total - done) / (done - before) * seconds, out));
+    DH_TRY(dh_buffer_printf(out, " left"));
+    return dh_buffer_append(out, "", 1);
+}
+
+void dh_map_progress_show(dh_map_progress *progress)
+{
+    const double now = progress->counters != NULL ? dh_seconds() : 0;
+    const double every = dh_log_is_interactive() ? interactive_every : progress->every;
+    if (progress->counters == NULL || now - progress->last < every) {
         return;
     }
-    mapper->last_progress = now;
+    progress->last = now;
     uint64_t done = 0;
-    if (dh_counters_read(mapper->counters, DH_COUNTER_DONE_BYTES, &done) != DH_OK) {
-        return;
+    uint64_t documents = 0;
+    uint64_t bytes = 0;
+    dh_buffer left = {0};
+    if (dh_counters_read(progress->counters, DH_COUNTER_DONE_BYTES, &done) == DH_OK &&
+        dh_counters_read(progress->counters, DH_COUNTER_DOCUMENTS, &documents) == DH_OK &&
+        dh_counters_read(progress->counters, DH_COUNTER_BYTES, &bytes) == DH_OK &&
+        append_time_left(progress, (double)done, now - progress->start, &left) == DH_OK) {
+        const double total = (double)progress->plan->file_bytes;
+        const double share = total > 0 ? (double)done / total : 1.0;
+        const uint64_t before = progress->recovery->text_bytes;
+        dh_say_progress("%5.1f %% of the input, %" PRIu64 " documents, %.1f MB of text, %.1f MB/s%s",
+                        percent * (share < 1.0 ? share : 1.0), documents, (double)bytes / mega,
+                        (double)(bytes > before ? bytes - before : 0) / mega / (now - progress->start),
+                        (const char *)left.data);
     }
-    const double total = (double)mapper->plan->file_bytes;
-    const double before = (double)mapper->recovery->file_bytes; /* by earlier attempts */
-    const double seconds = now - mapper->start;
-    const double left_bytes = (double)done < total ? total - (double)done : 0.0;
-    const double now_bytes = (double)done > before ? (double)done - before : 0.0;
-    const double share = total > 0 ? (double)done / total : 1.0;
-    dh_say_progress("%5.1f %% of the input, %" PRIu64
-                    " documents, %.1f MB of text, %.1f MB/s, about %.0f s left",
-                    100.0 * (share < 1.0 ? share : 1.0), documents, (double)bytes / 1e6,
-                    (double)(bytes - mapper->recovery->text_bytes) / 1e6 / seconds,
-                    now_bytes > 0 ? left_bytes / now_bytes * seconds : 0.0);
+    dh_buffer_free(&left);
 }
 
 static dh_status too_many_bad(const map_state *mapper, uint64_t bad)
@@ -63,19 +85,15 @@ static dh_status too_many_bad(const map_state *mapper, uint64_t bad)
 static dh_status tell(map_state *mapper)
 {
     const dh_pipeline_stats now = dh_pipeline_statistics(mapper->pipeline);
-    uint64_t documents = 0;
-    uint64_t bytes = 0;
     uint64_t bad = 0;
     uint64_t before = 0;
     DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_DOCUMENTS, now.documents - mapper->told.documents,
-                           &documents));
+                           &before));
     DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_BYTES, now.text_bytes - mapper->told.text_bytes,
-                           &bytes));
+                           &before));
     DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_DONE_BYTES, now.file_bytes - mapper->told.file_bytes,
                            &before));
     DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_BAD, now.bad - mapper->told.bad, &bad));
-    documents += now.documents - mapper->told.documents;
-    bytes += now.text_bytes - mapper->told.text_bytes;
     bad += now.bad - mapper->told.bad;
     mapper->told = now;
     if (bad > mapper->options->bad_max) {
@@ -83,7 +101,7 @@ static dh_status tell(map_state *mapper)
         DH_TRY(dh_counters_add(mapper->counters, DH_COUNTER_STOP, 1, &stopped));
         return stopped > 0 ? DH_AGAIN : too_many_bad(mapper, bad);
     }
-    show_progress(mapper, documents, bytes);
+    dh_map_progress_show(mapper->options->progress);
     return DH_OK;
 }
 
@@ -176,6 +194,10 @@ static dh_status end_segment(map_state *mapper, uint32_t flags)
         .bad = (uint32_t)(now.bad - mapper->at_begin.bad),
     };
     DH_TRY(dh_spill_end_segment(mapper->spill, &facts));
+    mapper->kept.documents += facts.documents;
+    mapper->kept.text_bytes += facts.text_bytes;
+    mapper->kept.file_bytes += facts.file_bytes;
+    mapper->kept.bad += facts.bad;
     if (dh_seconds() - mapper->last_commit >= mapper->options->commit_seconds) {
         DH_TRY(commit(mapper));
     }
@@ -302,6 +324,16 @@ static dh_status map_locally(map_state *mapper, const dh_settings *settings)
     return status;
 }
 
+static void begin_progress(const map_state *mapper)
+{
+    dh_map_progress *progress = mapper->options->progress;
+    progress->counters = dh_comm_rank(mapper->comm) == 0 ? mapper->counters : NULL;
+    progress->plan = mapper->plan;
+    progress->recovery = mapper->recovery;
+    progress->start = mapper->start;
+    progress->last = mapper->start;
+}
+
 dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings, dh_watch *watch,
                  dh_recovery *recovery, const dh_map_options *options, dh_map_result *out)
 {
@@ -314,7 +346,7 @@ dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings
                         .chunks = recovery->chunks,
                         .start = dh_seconds()};
     recovery->chunks = (dh_chunk_list){0};
-    mapper.last_progress = mapper.start;
+    begin_progress(&mapper);
     mapper.last_commit = mapper.start;
     *out = (dh_map_result){0};
     dh_status status = dh_comm_agree(comm, tell_recovered(&mapper));
@@ -325,6 +357,8 @@ dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings
     }
     out->chunks = mapper.chunks;
     out->seconds = dh_seconds() - mapper.start;
+    out->kept = options->spill.journalled ? mapper.kept : (dh_map_kept){0};
+    options->progress->counters = NULL;
     if (mapper.spill != NULL) {
         out->spill_bytes = dh_spill_size(mapper.spill);
         out->segments = dh_spill_committed(mapper.spill);

@@ -10,11 +10,24 @@
 #include "run/recover.h"
 #include "run/watch.h"
 
+/* What people are told while the phase lasts: rank 0 says a line now and then. */
+typedef struct dh_map_progress {
+    double every; /* seconds between lines */
+    /* Of the phase: dh_map sets them. */
+    dh_counters *counters; /* NULL: nothing is shown, as before the phase and on other ranks */
+    const dh_plan *plan;
+    const dh_recovery *recovery;
+    double start, last; /* of the phase, of the last line; as of dh_seconds */
+} dh_map_progress;
+
+/* Says a line when it is time. Cheap. For who waits within the phase, too. */
+void dh_map_progress_show(dh_map_progress *progress);
+
 typedef struct dh_map_options {
     dh_spill_options spill;
     double commit_seconds; /* between commits; of use when the spill is journalled */
     uint64_t bad_max;      /* UINT64_MAX: no limit */
-    double progress_seconds;
+    dh_map_progress *progress;
     const dh_dispatcher *dispatcher; /* of batches */
     dh_poll *poll;                   /* asked often: what carries the batches */
     /* Behind this rank's last batch: COLLECTIVE; willing: this rank may be given others' batches. */
@@ -22,11 +35,17 @@ typedef struct dh_map_options {
     void *context; /* of poll and serve */
 } dh_map_options;
 
+/* What is in a rank's journal of this attempt. */
+typedef struct dh_map_kept {
+    uint64_t documents, text_bytes, file_bytes, bad;
+} dh_map_kept;
+
 /* What a rank did. */
 typedef struct dh_map_result {
     dh_chunk_list chunks; /* that this rank recovered or made; owner is the caller */
     uint64_t spill_bytes;
     uint64_t segments; /* made by this rank and, where the spill is journalled, committed */
+    dh_map_kept kept;  /* zero where the spill is not journalled */
     dh_pipeline_stats stats;
     double seconds, commit_seconds;
 } dh_map_result;

@@ -1,4 +1,4 @@
-/* dhatu: the sorted runs that a rank has spilled: files of blocks in the checkpoint folder, listed here. */
+/* dhatu: the sorted runs that a rank has spilled: files of blocks in one folder, listed here. */
 #ifndef DH_SHUFFLE_RUNS_H
 #define DH_SHUFFLE_RUNS_H
 

@@ -9,8 +9,8 @@
  *
  *     create -> add ... add -> finish -> next ... next (DH_END) -> free
  *
- * Runs are files of this attempt in the checkpoint folder, removed when they are read; one that a killed
- * process left is removed by the next attempt. */
+ * Runs are files of this attempt, removed when they are read; those that a killed process left are removed by
+ * the next attempt. */
 #ifndef DH_SHUFFLE_SHUFFLE_H
 #define DH_SHUFFLE_SHUFFLE_H
 
@@ -49,7 +49,7 @@ typedef enum dh_combine {
 
 typedef struct dh_shuffle_options {
     const char *name;   /* of files and messages: [a-z]+; no two shuffles at a time have the same */
-    const char *folder; /* of the checkpoint */
+    const char *folder; /* for runs: of the checkpoint, or of this rank alone */
     uint32_t epoch;
     /* Bytes that this rank may take in all; at least DH_SHUFFLE_MEMORY_MIN. Pairs that are larger than
      * memory / (8 * ranks), or than 64 KiB, may make it exceed that, by three times the largest of them. */

@@ -2,7 +2,10 @@
 #include "support.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/fault.h"
 #include "base/file.h"
@@ -192,7 +195,11 @@ static void test_a_wrong_rule_is_refused_and_named(void **state)
         {"call=write,error=EIO,path=", "without a text: 'path'"},
         {"count=", "without a text: 'count'"},
         {"count=/tmp/a,call=write,error=EIO", "a rule of its own is 'count'"},
-        {"call=place,error=EIO", "at a place only KILL and STOP can be had, not 'EIO'"},
+        {"call=place,error=EIO", "at a place only KILL, STOP and sleep can be had, not 'EIO'"},
+        {"call=write,error=EIO,sleep=5", "sleep does not go with 'error'"},
+        {"sleep=5", "rule 1: it lacks 'call'"},
+        {"call=write,sleep=0", "not a number from 1 on: '0'"},
+        {"call=write,sleep=1s", "not a number from 1 on: '1s'"},
         {"call=sync,error=SHORT", "only read and write can be 'SHORT'"},
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -285,6 +292,56 @@ static void test_the_process_is_killed_or_stopped_at_a_place(void **state)
     assert_int_equal(WTERMSIG(how), SIGKILL);
 }
 
+static double seconds_now(void)
+{
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void test_a_call_that_is_slowed_is_made(void **state)
+{
+    (void)state;
+    support_capture_begin();
+    arm("call=write,sleep=20,at=3,persist", 0);
+    const double begin = seconds_now();
+    assert_int_equal(dh_fault(DH_CALL_WRITE, "a"), 0);
+    assert_int_equal(dh_fault(DH_CALL_WRITE, "a"), 0);
+    assert_int_equal(dh_fault(DH_CALL_WRITE, "a"), 0);
+    assert_int_equal(dh_fault(DH_CALL_WRITE, "a"), 0);
+    const double slowed = seconds_now() - begin;
+    arm("call=place,path=half,sleep=1100", 0);
+    dh_fault_place("half-way");
+    const double at_the_place = seconds_now() - begin - slowed;
+    const char *said = support_capture_end();
+    assert_true(slowed >= 0.04 && slowed < 0.5);
+    assert_true(at_the_place >= 1.1 && at_the_place < 3.0);
+    assert_says(said, "fault on purpose: write of a: sleep\n");
+}
+
+static void nothing(int number)
+{
+    (void)number;
+}
+
+static void test_a_signal_ends_a_sleep(void **state)
+{
+    (void)state;
+    const struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+    struct sigaction before;
+    const struct itimerval soon = {.it_value = {.tv_usec = 50000}};
+    assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+    support_capture_begin();
+    arm("call=write,sleep=30000", 0);
+    const double begin = seconds_now();
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    assert_int_equal(dh_fault(DH_CALL_WRITE, "a"), 0);
+    const double slept = seconds_now() - begin;
+    (void)support_capture_end();
+    assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+    assert_true(slept < 20.0);
+}
+
 static void test_calls_are_counted(void **state)
 {
     (void)state;
@@ -336,6 +393,8 @@ int main(void)
         cmocka_unit_test_teardown(test_errno_of_the_caller_is_kept, disarm),
         cmocka_unit_test_teardown(test_allocations_fail_with_what_they_are_for, disarm),
         cmocka_unit_test_teardown(test_the_process_is_killed_or_stopped_at_a_place, disarm),
+        cmocka_unit_test_teardown(test_a_call_that_is_slowed_is_made, disarm),
+        cmocka_unit_test_teardown(test_a_signal_ends_a_sleep, disarm),
         cmocka_unit_test_teardown(test_calls_are_counted, disarm),
         cmocka_unit_test_teardown(test_a_report_that_cannot_be_written_is_an_error, disarm),
     };

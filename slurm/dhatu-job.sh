@@ -1,0 +1,410 @@
+# shellcheck shell=bash
+# dhatu in a Slurm job: what dhatu.sbatch, dhatu-gpu.sbatch and dhatu-het.sbatch share. They find this file, source it
+# and call `dhatu_job KIND ARGUMENTS...`; the arguments go to `dhatu run`.
+#
+# A job is started, signalled, preempted, requeued; every start runs the same command, which goes on from the
+# checkpoint. The exit code is that of dhatu (docs/operations.md). What may be set in the environment:
+#
+#   DHATU_SITE             a name in env/, or the path of such a file     [told by the name of the cluster]
+#   DHATU_MODULES          modules to load; "none": none                  [those of the site]
+#   DHATU_PROGRAM          the program        [of the same prefix, of PATH, of the build folder, in this order]
+#   DHATU_LAUNCHER         srun or mpirun                                 [srun]
+#   DHATU_LAUNCHER_OPTIONS more options of the launcher, with blanks between
+#   DHATU_REQUEUE          no: the job does not requeue itself
+#   DHATU_RESTART_LIMIT    starts in a row without progress, after which it does not either  [3]
+#   DHATU_ESTIMATE         no: no estimate at the first start
+#
+# Bash 4.2, as old login nodes have it.
+
+home=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly left_code=75   # left as asked; work remains
+readonly locked_code=69 # another run holds the checkpoint
+readonly usage_code=2
+readonly start_seconds=5  # before that a launcher or a rank may not catch signals yet
+readonly wait_seconds=60  # ranks that do not end after the first one did are ended
+readonly estimate_limit=60
+
+say() { printf '%s\n' "$*"; }
+note() { printf 'dhatu-job: %s\n' "$*"; }
+fail() { # fail CODE MESSAGE...
+    local code=$1
+    shift
+    note "$@" >&2
+    exit "$code"
+}
+
+# ---- site --------------------------------------------------------------------------------------------------
+
+# What a file of env/ may call.
+default() { [[ -n ${!1+set} ]] || export "$1=$2"; } # default NAME VALUE: what the user has set stays
+modules() { site_modules+=("$@"); }                 # to load, in this order, where no version is loaded
+gpu_modules() { [[ $kind == cpu ]] || site_modules+=("$@"); }
+
+pick_site() {
+    local file
+    site=${DHATU_SITE:-}
+    if [[ -z $site ]]; then
+        # CC_CLUSTER is set by the Alliance's login shells, the other name by Slurm. Trillium's GPU nodes are
+        # a cluster of their own to Slurm.
+        case ${CC_CLUSTER:-${SLURM_CLUSTER_NAME:-}} in
+            trillium | grillium) site=trillium ;;
+            narval | rorqual | fir | nibi | beluga | killarney | tamia | vulcan) site=alliance ;;
+            *)
+                site=generic
+                # The Alliance's software on a cluster that is none of theirs.
+                if [[ -n ${CC_CLUSTER:-} || -d /cvmfs/soft.computecanada.ca/config ]]; then
+                    site=magic-castle
+                fi
+                ;;
+        esac
+    fi
+    file=$home/env/$site.sh
+    [[ $site != */* ]] || file=$site
+    [[ -r $file ]] || fail $usage_code "DHATU_SITE is $site, and there is no $file"
+    site_modules=()
+    # shellcheck source=/dev/null
+    . "$file"
+}
+
+has_module_command() {
+    local file
+    for file in "" "${LMOD_PKG-}/init/bash" "${MODULESHOME-}/init/bash" /usr/share/lmod/lmod/init/bash \
+        /usr/share/Modules/init/bash /usr/share/modules/init/bash; do
+        # shellcheck source=/dev/null
+        [[ ! -r $file ]] || . "$file"
+        ! type module >/dev/null 2>&1 || return 0
+    done
+    return 1
+}
+
+load_modules() {
+    local module
+    if [[ -n ${DHATU_MODULES-} ]]; then
+        site_modules=()
+        [[ $DHATU_MODULES == none ]] || read -r -a site_modules <<<"$DHATU_MODULES"
+    fi
+    ((${#site_modules[@]} > 0)) || return 0
+    has_module_command || fail $usage_code "site $site wants modules, and there is no module command: DHATU_MODULES=none does without"
+    for module in "${site_modules[@]}"; do
+        case ":${LOADEDMODULES-}:" in
+            *":${module%%/*}:"* | *":${module%%/*}/"*) ;;
+            *) module load "$module" || fail $usage_code "module load $module failed: DHATU_MODULES names others" ;;
+        esac
+    done
+}
+
+# What all sites need. What may be lost goes to the node's own disk; the checkpoint stays beside the result.
+set_environment() {
+    local folder=${SLURM_TMPDIR:-${TMPDIR-}}
+    if [[ -n $folder && -d $folder && -w $folder ]]; then
+        export TMPDIR=$folder
+        default DHATU_SCRATCH "$folder"
+    fi
+    # PoCL's plug-in of hwloc takes USR1 away from mpirun.
+    default HWLOC_COMPONENTS -opencl
+    # One process writes the result: no lock is needed where a file system has none.
+    default HDF5_USE_FILE_LOCKING BEST_EFFORT
+    # srun does not take it from the job's options any more.
+    [[ -z ${SLURM_CPUS_PER_TASK-} ]] || default SRUN_CPUS_PER_TASK "$SLURM_CPUS_PER_TASK"
+    launcher=${DHATU_LAUNCHER:-srun}
+    [[ $launcher == srun || $launcher == mpirun ]] || fail $usage_code "DHATU_LAUNCHER is $launcher: srun or mpirun"
+    command -v "$launcher" >/dev/null || fail $usage_code "there is no $launcher in PATH"
+    # `dhatu status` takes it for an option of its own.
+    restart_limit=${DHATU_RESTART_LIMIT:-3}
+    unset DHATU_RESTART_LIMIT
+    [[ $restart_limit =~ ^[0-9]+$ ]] || fail $usage_code "DHATU_RESTART_LIMIT is $restart_limit: a number is wanted"
+}
+
+find_program() {
+    local candidate candidates=()
+    [[ $home != */share/dhatu/slurm ]] || candidates+=("${home%/share/dhatu/slurm}/bin/dhatu")
+    candidates+=("$(command -v dhatu)" "$home"/../build/{cluster,release}/src/dhatu "$home"/../build/*/src/dhatu)
+    [[ -z ${DHATU_PROGRAM-} ]] || candidates=("$(command -v "$DHATU_PROGRAM")")
+    program=
+    for candidate in "${candidates[@]}"; do
+        if [[ -n $candidate && -x $candidate ]]; then
+            program=$(cd "$(dirname "$candidate")" && pwd)/$(basename "$candidate")
+            break
+        fi
+    done
+    [[ -n $program ]] || fail $usage_code "there is no program ${DHATU_PROGRAM:-dhatu}: DHATU_PROGRAM names it"
+    version=$("$program" --version 2>&1) ||
+        fail $usage_code "$program does not start: ${version%%$'\n'*} (modules: ${LOADEDMODULES:-none})"
+}
+
+# ---- the job ------------------------------------------------------------------------------------------------
+
+# job_fact NAME: what Slurm says of the job now; nothing where it does not answer.
+job_fact() {
+    local facts
+    facts=$(scontrol show job --oneliner "$SLURM_JOB_ID" 2>/dev/null) || return 0
+    [[ $facts == *" $1="* ]] || return 0
+    facts=${facts#*" $1="}
+    printf '%s' "${facts%%[[:space:]]*}"
+}
+
+# Sets ranks, nodes and node_list, over the components of a heterogeneous job.
+count_ranks() {
+    local component name
+    ranks=${SLURM_NTASKS:-1} nodes=${SLURM_JOB_NUM_NODES:-1} node_list=${SLURM_JOB_NODELIST-}
+    components=${SLURM_HET_SIZE:-1}
+    if ((components > 1)); then
+        ranks=0 nodes=0 node_list=
+        for ((component = 0; component < components; component++)); do
+            name=SLURM_NTASKS_HET_GROUP_$component
+            ranks=$((ranks + ${!name:-1}))
+            name=SLURM_JOB_NUM_NODES_HET_GROUP_$component
+            nodes=$((nodes + ${!name:-1}))
+            name=SLURM_JOB_NODELIST_HET_GROUP_$component
+            node_list+=${node_list:+ + }${!name-}
+        done
+    fi
+}
+
+# flag_given LETTER NAME VARIABLE ARGUMENTS...: is a flag of `dhatu run` given?
+flag_given() {
+    local letter=$1 name=$2 value=${!3-} argument
+    shift 3
+    for argument in "$@"; do
+        case $argument in
+            --) break ;;
+            "--$name" | "--$name=yes") return 0 ;;
+        esac
+        [[ -z $letter || ! $argument =~ ^-[qv]*${letter}[qvf]*$ ]] || return 0
+    done
+    [[ $value == yes || $value == true || $value == 1 ]]
+}
+
+# Sets result, checkpoint and state: done, open or absent.
+look_where() {
+    local answer line code=0
+    answer=$("$program" run --where "$@") || code=$?
+    ((code == 0)) || exit "$code" # said by dhatu
+    result='' checkpoint='' state=''
+    while IFS= read -r line; do
+        case $line in
+            "result "*) result=${line#result } ;;
+            "checkpoint "*) checkpoint=${line#checkpoint } ;;
+            "state "*) state=${line#state } ;;
+        esac
+    done <<<"$answer"
+    [[ -n $result && -n $checkpoint && -n $state ]] || fail $usage_code "$program does not say where its files are"
+}
+
+is_array() { [[ -n ${SLURM_ARRAY_TASK_ID-} ]]; }
+
+# Does a later task of the array wait? It goes on where this one left.
+has_successor() {
+    local waiting
+    is_array || return 1
+    if waiting=$(squeue --noheader --jobs="$SLURM_ARRAY_JOB_ID" --states=PENDING --format=%i 2>/dev/null); then
+        [[ -n $waiting ]]
+    else
+        ((SLURM_ARRAY_TASK_ID < ${SLURM_ARRAY_TASK_MAX:-0}))
+    fi
+}
+
+may_requeue() { [[ ${DHATU_REQUEUE-} != no && $(job_fact Requeue) == 1 ]]; }
+
+# Options that would begin anew at every start.
+refuse_endless() {
+    if is_array && flag_given f force DHATU_FORCE "$@"; then
+        fail $usage_code "--force in an array: every task would make the result again. Remove $result instead"
+    fi
+    if flag_given '' fresh DHATU_FRESH "$@" && { is_array || may_requeue; }; then
+        fail $usage_code "--fresh would start over at every start of the job: remove $checkpoint instead," \
+            "or submit with --no-requeue"
+    fi
+}
+
+# ---- header -------------------------------------------------------------------------------------------------
+
+# What can be typed again, quoted where it must be.
+quoted() {
+    local word
+    for word in "$@"; do
+        if [[ -n $word && $word != *[^[:alnum:]_./,:=@%+-]* ]]; then
+            printf ' %s' "$word"
+        else
+            printf " '%s'" "${word//\'/\'\\\'\'}"
+        fi
+    done
+}
+
+line() { printf '  %-11s %s\n' "$1" "$2"; } # line NAME TEXT
+
+estimate() {
+    local gpus=${SLURM_GPUS_ON_NODE-} text code=0 options
+    if [[ $state == open ]]; then
+        "$program" status "$checkpoint" 2>&1 | sed 's/^/  /'
+        return
+    fi
+    [[ $state == absent && ${DHATU_ESTIMATE-} != no ]] || return 0
+    options=(--nodes "$nodes" --ranks-per-node $(((ranks + nodes - 1) / nodes)))
+    [[ ! $gpus =~ ^[1-9][0-9]*$ ]] || options+=(--gpus "$gpus")
+    text=$(timeout "$estimate_limit" "$program" plan --brief "${options[@]}" "$@" 2>&1) || code=$?
+    if ((code == 0)); then
+        while IFS= read -r text; do line estimate "$text"; done <<<"$text"
+    else
+        line estimate "none (dhatu plan ended with exit code $code)"
+    fi
+}
+
+header() {
+    local start=$((${SLURM_RESTART_COUNT:-0} + 1)) end memory='' cores=${SLURM_CPUS_ON_NODE:-0} task='' a_node
+    a_node=$(((ranks + nodes - 1) / nodes))
+    end=$(job_fact EndTime)
+    ! is_array || task=", task $SLURM_ARRAY_TASK_ID of array $SLURM_ARRAY_JOB_ID"
+    say "dhatu job $SLURM_JOB_ID on ${SLURM_CLUSTER_NAME:-an unknown cluster}, start $start$task, until ${end:-the time limit}"
+    line command "dhatu run$(quoted "$@")"
+    line program "$program, $version"
+    line site "$site, modules: ${LOADEDMODULES:-none}"
+    line nodes "$nodes: $node_list"
+    line ranks "$ranks, by $launcher${DHATU_LAUNCHER_OPTIONS:+ $DHATU_LAUNCHER_OPTIONS}"
+    [[ -z ${SLURM_MEM_PER_CPU-} ]] || memory="$SLURM_MEM_PER_CPU MiB a core"
+    [[ -z ${SLURM_MEM_PER_NODE-} ]] || memory="$SLURM_MEM_PER_NODE MiB a node"
+    [[ -z $memory ]] || line memory "$memory"
+    line result "$result"
+    case $state in
+        absent) line checkpoint "$checkpoint: none yet" ;;
+        open) line checkpoint "$checkpoint: work is left" ;;
+        *) line checkpoint "$checkpoint: nothing is left" ;;
+    esac
+    [[ -z ${DHATU_SCRATCH-} ]] || line scratch "$DHATU_SCRATCH, of each node, for what may be lost"
+    if [[ $components == 1 ]] && ((cores > a_node * ${SLURM_CPUS_PER_TASK:-1})); then
+        line hint "$cores cores a node, $a_node ranks: --ntasks-per-node=$cores uses all of them"
+    fi
+    estimate "$@"
+}
+
+# ---- launch and signals -------------------------------------------------------------------------------------
+
+ask_to_leave() { # a trap: ask_to_leave SIGNAL
+    local wait_for
+    [[ -z $asked ]] || return 0
+    asked=$1
+    [[ -n $launched ]] || return 0
+    wait_for=$((start_seconds - (SECONDS - launched)))
+    ((wait_for <= 0)) || sleep "$wait_for"
+    note "signal $asked: dhatu is asked to commit and leave"
+    kill -s "$asked" "$launcher_pid" 2>/dev/null || true # it may have ended just now
+}
+
+be_ended() { ended=TERM; } # a trap: Slurm ends the job, and has told the ranks itself
+
+set_traps() {
+    asked='' ended='' launched='' launcher_pid=''
+    trap 'ask_to_leave USR1' USR1
+    trap 'ask_to_leave USR2' USR2
+    trap be_ended TERM
+}
+
+launch() {
+    local command options=()
+    read -r -a options <<<"${DHATU_LAUNCHER_OPTIONS-}"
+    if [[ $launcher == srun ]]; then
+        command=(srun "--wait=$wait_seconds")
+        if ((components > 1)); then
+            command+=("--het-group=0-$((components - 1))")
+        fi
+        if [[ -z ${SLURM_MPI_TYPE-} ]] && [[ $(srun --mpi=list 2>&1) == *pmix* ]]; then
+            export SLURM_MPI_TYPE=pmix
+        fi
+    else
+        command=(mpirun -n "$ranks")
+        ((components == 1)) || fail $usage_code "components of a heterogeneous job are joined by srun only"
+    fi
+    ((${#options[@]} == 0)) || command+=("${options[@]}")
+    "${command[@]}" "$program" run "$@" &
+    launcher_pid=$!
+    launched=$SECONDS
+}
+
+# Sets code. A signal interrupts `wait`; the launcher's exit code stays until it is asked for.
+wait_for_launcher() {
+    local before
+    while true; do
+        before=$asked$ended
+        code=0
+        wait "$launcher_pid" || code=$?
+        [[ $before != "$asked$ended" ]] || return 0
+    done
+}
+
+# ---- afterwards ---------------------------------------------------------------------------------------------
+
+attempt_number() { # of the checkpoint; 0 where there is none
+    local facts
+    facts=$("$program" status "$checkpoint" --json 2>/dev/null) || true
+    [[ $facts == *'"attempt":'[0-9]* ]] || { printf 0 && return; }
+    facts=${facts#*'"attempt":'}
+    printf '%s' "${facts%%[!0-9]*}"
+}
+
+# Work is left: the job goes on by itself if it may.
+go_on() {
+    local by_hand="submit the same command again, and it goes on"
+    if [[ -n $ended ]]; then
+        note "Slurm ended the job: it is not requeued from here. If Slurm does not start it again, $by_hand"
+    elif has_successor; then
+        note "work is left: the next task of the array goes on"
+    elif [[ ${DHATU_REQUEUE-} == no ]]; then
+        note "work is left, and DHATU_REQUEUE is no: $by_hand"
+    elif ! "$program" status "$checkpoint" --restart-limit "$restart_limit"; then
+        note "the job is not requeued" # why was said
+    elif [[ $(job_fact Requeue) != 1 ]]; then
+        note "work is left, and the job may not be requeued (--no-requeue): $by_hand"
+    else
+        trap '' TERM # the requeue ends this start
+        if scontrol requeue "$SLURM_JOB_ID"; then
+            note "work is left: the job is requeued and goes on when it starts again"
+        else
+            note "work is left, and Slurm did not requeue the job: $by_hand"
+        fi
+    fi
+}
+
+finish() {
+    case $code in
+        0) ;;
+        "$left_code") go_on ;;
+        "$locked_code") note "another run holds the checkpoint (see above): wait for it; dhatu status $checkpoint shows how far it is" ;;
+        2 | 65 | 70 | 74 | 78) note "exit code $code: a restart does not cure it; the message above names the cause" ;;
+        *)
+            note "exit code $code: the run died or could not be started"
+            if [[ -n $asked || $(attempt_number) -gt $attempt ]]; then
+                go_on
+            else
+                note "dhatu did not begin: the job is not requeued"
+            fi
+            ;;
+    esac
+    exit "$code"
+}
+
+dhatu_job() { # dhatu_job cpu|gpu|het ARGUMENTS...
+    kind=$1
+    shift
+    [[ -n ${SLURM_JOB_ID-} ]] || fail $usage_code "no Slurm job: submit this script with sbatch"
+    set_traps
+    pick_site
+    load_modules
+    set_environment
+    find_program
+    count_ranks
+    look_where "$@"
+    refuse_endless "$@"
+    header "$@"
+    if [[ $state == 'done' ]] && ! flag_given f force DHATU_FORCE "$@"; then
+        note "the result is there, nothing is left to do: $result"
+        exit 0
+    fi
+    attempt=$(attempt_number)
+    if [[ -n $asked || -n $ended ]]; then
+        code=$left_code
+        finish
+    fi
+    launch "$@"
+    wait_for_launcher
+    finish
+}

@@ -1,0 +1,6 @@
+# shellcheck shell=bash
+# Any cluster: nothing is loaded but what DHATU_MODULES names. Sourced by dhatu-job.sh, which has `default`, `modules`
+# and `gpu_modules`. A file of your own is used by DHATU_SITE=/path/of/it.
+#
+# Only where HDF5 or another library writes through MPI on Lustre, Open MPI's own MPI-IO may hang, and
+# `default OMPI_MCA_io romio321` takes the other one. dhatu writes with plain calls and never needs it.

@@ -1,0 +1,8 @@
+# shellcheck shell=bash
+# A cluster in the cloud made by Magic Castle, with the Alliance's software. Sourced by dhatu-job.sh, which has `default`,
+# `modules` and `gpu_modules`.
+#
+# Nodes are few and small: `sinfo -o "%N %c %m %G"` shows their cores, memory (MiB) and GPUs. GPUs have no names there:
+# --gpus-per-node=1. Put the result and the checkpoint on /scratch or /project, which all nodes see.
+modules StdEnv/2023 gcc openmpi hdf5-mpi
+gpu_modules cuda

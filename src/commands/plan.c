@@ -1,0 +1,376 @@
+/* dhatu plan: what a run would take. A sample of the corpus is run through dhatu run itself, in two sizes;
+ * what is fixed and what grows with the corpus follows from the two. */
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "commands/commands.h"
+#include "commands/plan_report.h"
+#include "commands/plan_sample.h"
+#include "commands/plan_trial.h"
+#include "read/content_hash.h"
+#include "run/settings.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+enum {
+    MEBIBYTE = 1 << 20,
+    FIRST_SAMPLE = 4 * MEBIBYTE, /* of each rank */
+    GROWTH_LEAST = 3, /* of the second sample over the first: else the two say nothing of what grows */
+    TRIAL_RANKS_MAX = 8,
+    SEGMENTS = 4, /* of a rank in a trial */
+    MEMORY_LEAST = 16 * MEBIBYTE,
+    OTHER_MEMORY = 128 * MEBIBYTE, /* what a rank takes besides --memory, at the most */
+    SPACE_SHARE = 8 /* a sample takes at most this part of the free space: its trial writes more */
+};
+
+/* Of --sample-time: cutting a sample, and the second trial. The first one takes what it takes. */
+#define CUT_SHARE 0.2
+#define TRIAL_SHARE 0.5
+/* A corpus so much larger than the second sample would be is read whole instead. */
+#define WHOLE_SHARE 1.3
+
+typedef struct planning {
+    const dh_options *options;
+    dh_plan_request request;
+    dh_settings settings;
+    dh_buffer folder, trial_folder;
+    dh_buffer block;
+    const dh_plan *plan;
+    dh_sampler *sampler;
+    dh_corpus_facts corpus;
+    dh_trial small, large;
+    dh_estimate estimate;
+    double discover_seconds, sample_seconds;
+    uint32_t cores, ranks; /* ranks: of trials */
+    bool ranks_failed;
+} planning;
+
+/* ---- options ----------------------------------------------------------------------------------------- */
+
+static uint32_t count_cores(void)
+{
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
+        return 1;
+    }
+    const int count = CPU_COUNT(&allowed);
+    return count > 0 ? (uint32_t)count : 1;
+}
+
+/* A number that is not negative; without the option: -1. */
+static dh_status decimal(const dh_options *options, dh_option_id id, double *out)
+{
+    const char *text = dh_options_text(options, id);
+    char *end = NULL;
+    *out = -1;
+    if (text == NULL) {
+        return DH_OK;
+    }
+    const double value = strtod(text, &end);
+    const bool begins = (text[0] >= '0' && text[0] <= '9') || text[0] == '.';
+    const bool is_number = begins && strspn(text, "0123456789.eE+-") == strlen(text) && *end == '\0';
+    if (!is_number || !(value < 1e12)) {
+        return dh_error(DH_USAGE, "--%s: \"%s\" is not a number of 0 or more", dh_option_table[id].name,
+                        text);
+    }
+    *out = value;
+    return DH_OK;
+}
+
+/* [TYPE:]N, as of --gpus-per-node. */
+static dh_status parse_gpus(const dh_options *options, dh_plan_request *out)
+{
+    const char *text = dh_options_text(options, DH_OPTION_GPUS);
+    const char *colon = strrchr(text, ':');
+    const char *digits = colon != NULL ? colon + 1 : text;
+    const size_t type = colon != NULL ? (size_t)(colon - text) : 0;
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    uint64_t count = 0;
+    const bool good = dh_parse_size(digits, false, &count) && count <= 1024 && type < sizeof out->gpu_type &&
+                      (colon == NULL || type > 0) && strspn(text, allowed) >= type;
+    if (!good) {
+        return dh_error(DH_USAGE, "--gpus: \"%s\" is not a number of GPUs, or a type and a number (h100:1)",
+                        text);
+    }
+    memcpy(out->gpu_type, text, type);
+    out->gpu_type[type] = '\0';
+    out->gpus = (uint32_t)count;
+    return DH_OK;
+}
+
+static dh_status read_request(planning *planning)
+{
+    const dh_options *options = planning->options;
+    dh_plan_request *request = &planning->request;
+    const bool given = dh_options_text(options, DH_OPTION_RANKS_PER_NODE) != NULL;
+    planning->cores = count_cores();
+    request->job.nodes = (uint32_t)dh_options_number(options, DH_OPTION_NODES);
+    request->job.ranks_per_node =
+        given ? (uint32_t)dh_options_number(options, DH_OPTION_RANKS_PER_NODE) : planning->cores;
+    request->job.commit_interval = (double)dh_options_number(options, DH_OPTION_COMMIT_INTERVAL);
+    DH_TRY(parse_gpus(options, request));
+    DH_TRY(decimal(options, DH_OPTION_PRICE_CPU_NODE, &request->price_cpu));
+    DH_TRY(decimal(options, DH_OPTION_PRICE_GPU_NODE, &request->price_gpu));
+    DH_TRY(decimal(options, DH_OPTION_PRICE_SPOT_CPU_NODE, &request->spot_cpu.price));
+    DH_TRY(decimal(options, DH_OPTION_PRICE_SPOT_GPU_NODE, &request->spot_gpu.price));
+    DH_TRY(decimal(options, DH_OPTION_INTERRUPTIONS, &request->spot_cpu.rate));
+    request->spot_gpu.rate = request->spot_cpu.rate;
+    request->spot_cpu.restart_seconds = (double)dh_options_number(options, DH_OPTION_RESTART_TIME);
+    request->spot_gpu.restart_seconds = request->spot_cpu.restart_seconds;
+    planning->sample_seconds = (double)dh_options_number(options, DH_OPTION_SAMPLE_TIME);
+    const uint64_t ranks = (uint64_t)request->job.nodes * request->job.ranks_per_node;
+    planning->ranks = ranks < planning->cores ? (uint32_t)ranks : planning->cores;
+    planning->ranks = planning->ranks < TRIAL_RANKS_MAX ? planning->ranks : TRIAL_RANKS_MAX;
+    return DH_OK;
+}
+
+static void set_memory_limit(planning *planning)
+{
+    const dh_settings *settings = &planning->settings;
+    const bool brings_together = settings->uses_terms || dh_settings_job(settings, &dh_job_neardup) != NULL;
+    planning->request.job.memory_limit = OTHER_MEMORY + (brings_together ? (double)settings->memory : 0);
+}
+
+/* ---- sources ----------------------------------------------------------------------------------------- */
+
+/* As dhatu run does. */
+static dh_status discover(planning *planning)
+{
+    const dh_options *options = planning->options;
+    const uint64_t unit = DH_CONTENT_BLOCK;
+    const uint64_t asked = dh_options_number(options, DH_OPTION_SEGMENT_SIZE);
+    dh_buffer checkpoint = {0};
+    const char *given = dh_options_text(options, DH_OPTION_CHECKPOINT);
+    const char *output = dh_options_text(options, DH_OPTION_OUTPUT);
+    dh_status status = given != NULL ? dh_buffer_printf(&checkpoint, "%s", given)
+                                     : dh_buffer_printf(&checkpoint, "%s.ckpt", output);
+    if (status == DH_OK) {
+        status = dh_buffer_append(&checkpoint, "", 1);
+    }
+    const dh_plan_options plan = {
+        .format = planning->settings.records.format,
+        .segment_size = (asked + unit - 1) / unit * unit,
+        .exclude_prefix = output,
+        .exclude_folder = (const char *)checkpoint.data,
+    };
+    const double begin = dh_seconds();
+    if (status == DH_OK) {
+        status = dh_plan_make(&plan, options->argument, (size_t)options->argument_count, &planning->block);
+    }
+    planning->discover_seconds = dh_seconds() - begin;
+    planning->plan = (const dh_plan *)(const void *)planning->block.data;
+    dh_buffer_free(&checkpoint);
+    return status;
+}
+
+/* ---- trials ------------------------------------------------------------------------------------------ */
+
+/* A trial's --memory is to its part of the corpus as the run's is to a rank's, so that what goes to the disk
+ * there does so here. */
+static uint64_t trial_memory(const planning *planning, double content)
+{
+    const double corpus = dh_sampler_corpus_content(planning->sampler);
+    const double ranks = (double)planning->request.job.nodes * planning->request.job.ranks_per_node;
+    const double memory = (double)planning->settings.memory;
+    const double scaled = corpus > 0 ? memory * (content / planning->ranks) / (corpus / ranks) : memory;
+    if (scaled >= memory) {
+        return planning->settings.memory;
+    }
+    return scaled > MEMORY_LEAST ? (uint64_t)scaled : MEMORY_LEAST;
+}
+
+static uint64_t trial_segment(const planning *planning, double content)
+{
+    const uint64_t unit = DH_CONTENT_BLOCK;
+    const uint64_t fitting = (uint64_t)(content / planning->ranks / SEGMENTS) / unit * unit;
+    const uint64_t asked = dh_options_number(planning->options, DH_OPTION_SEGMENT_SIZE);
+    const uint64_t segment = fitting < asked ? fitting : asked;
+    return segment > unit ? segment : unit;
+}
+
+/* Runs over input; with several ranks where mpirun can start them, else with one. */
+static dh_status run_trial(planning *planning, const char *const *input, size_t count, double content,
+                           dh_trial *out)
+{
+    dh_trial_options trial = {
+        .options = planning->options,
+        .folder = (const char *)planning->trial_folder.data,
+        .input = input,
+        .input_count = count,
+        .ranks = planning->ranks,
+        .under_mpirun = planning->ranks > 1,
+        .memory = planning->request.job.whole ? planning->settings.memory : trial_memory(planning, content),
+        .segment_size = planning->request.job.whole
+                            ? dh_options_number(planning->options, DH_OPTION_SEGMENT_SIZE)
+                            : trial_segment(planning, content),
+    };
+    dh_status status = dh_trial_run(&trial, trial.under_mpirun, out);
+    if (status != DH_OK && status != DH_AGAIN && trial.under_mpirun) {
+        trial.under_mpirun = false;
+        trial.ranks = planning->ranks = 1;
+        status = dh_trial_run(&trial, false, out);
+        planning->ranks_failed = status == DH_OK;
+    }
+    return status;
+}
+
+static dh_status run_sample(planning *planning, dh_trial *out)
+{
+    const char *input[DH_SAMPLE_INPUTS];
+    const size_t count = dh_sampler_inputs(planning->sampler, input);
+    const double content = dh_sampler_content(planning->sampler);
+    if (count == 0) {
+        return dh_error(DH_BAD_DATA, "the sources have no content to take a sample of");
+    }
+    DH_TRY(run_trial(planning, input, count, content, out));
+    out->content = content;
+    return DH_OK;
+}
+
+/* All of the corpus, where it lies. What was known of it by the sample is then known exactly. */
+static dh_status run_whole(planning *planning)
+{
+    const dh_options *options = planning->options;
+    planning->request.job.whole = true;
+    DH_TRY(run_trial(planning, (const char *const *)options->argument, (size_t)options->argument_count, 0,
+                     &planning->large));
+    if (planning->small.ranks != planning->large.ranks) {
+        planning->small = planning->large;
+    }
+    planning->corpus.content = planning->large.content;
+    planning->corpus.decode_seconds = 0;
+    planning->corpus.storage_seconds = 0;
+    planning->corpus.text_documents = 0;
+    return DH_OK;
+}
+
+/* What the second sample may be: as much as its trial has time for, and as there is room for. */
+static dh_status second_size(const planning *planning, double *out)
+{
+    const dh_trial *small = &planning->small;
+    const double grows =
+        small->phase[DH_PLAN_MAP] + small->phase[DH_PLAN_REDUCE] + small->phase[DH_PLAN_WRITE];
+    const double least = small->content * GROWTH_LEAST;
+    double size = grows > 0 ? small->content / grows * planning->sample_seconds * TRIAL_SHARE : least;
+    size = size > least ? size : least;
+    struct statvfs facts;
+    const char *folder = (const char *)planning->folder.data;
+    if (statvfs(folder, &facts) != 0) {
+        return dh_error(DH_IO, "%s: the free space cannot be told", folder);
+    }
+    const double room = (double)facts.f_bavail * (double)facts.f_frsize / SPACE_SHARE;
+    *out = size < room ? size : room;
+    return DH_OK;
+}
+
+static double cut_deadline(const planning *planning)
+{
+    return dh_seconds() + planning->sample_seconds * CUT_SHARE;
+}
+
+static dh_status run_trials(planning *planning)
+{
+    dh_sampler *sampler = planning->sampler;
+    const double first = (double)FIRST_SAMPLE * planning->ranks;
+    DH_TRY(dh_sampler_grow(sampler, first, cut_deadline(planning)));
+    if (dh_sampler_has_all(sampler)) {
+        dh_sampler_facts(sampler, &planning->corpus);
+        return run_whole(planning);
+    }
+    DH_TRY(run_sample(planning, &planning->small));
+    double second = 0;
+    DH_TRY(second_size(planning, &second));
+    if (dh_sampler_corpus_content(sampler) <= second * WHOLE_SHARE) {
+        dh_sampler_facts(sampler, &planning->corpus);
+        return run_whole(planning);
+    }
+    DH_TRY(dh_sampler_grow(sampler, second, cut_deadline(planning)));
+    DH_TRY(run_sample(planning, &planning->large));
+    dh_sampler_facts(sampler, &planning->corpus);
+    return DH_OK;
+}
+
+static dh_status measure(planning *planning)
+{
+    DH_TRY(dh_trial_folder_create(planning->options, &planning->folder));
+    DH_TRY(dh_buffer_printf(&planning->trial_folder, "%s/trial", (const char *)planning->folder.data));
+    DH_TRY(dh_buffer_append(&planning->trial_folder, "", 1));
+    const dh_sampler_options options = {
+        .plan = planning->plan,
+        .records = &planning->settings.records,
+        .folder = (const char *)planning->folder.data,
+        .poll = dh_trial_poll,
+    };
+    DH_TRY(dh_sampler_create(&options, &planning->sampler));
+    DH_TRY(run_trials(planning));
+    planning->corpus.discover_seconds = planning->discover_seconds;
+    planning->estimate =
+        dh_plan_estimate(&planning->small, &planning->large, &planning->corpus, &planning->request.job);
+    return DH_OK;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------- */
+
+static dh_status print(const planning *planning)
+{
+    const dh_plan_report report = {
+        .request = &planning->request,
+        .corpus = &planning->corpus,
+        .small = &planning->small,
+        .large = &planning->large,
+        .estimate = &planning->estimate,
+        .cores = planning->cores,
+        .ranks_failed = planning->ranks_failed,
+    };
+    dh_buffer out = {0};
+    dh_status status = DH_OK;
+    if (dh_options_flag(planning->options, DH_OPTION_JSON)) {
+        status = dh_plan_append_json(&report, &out);
+    } else if (dh_options_flag(planning->options, DH_OPTION_BRIEF)) {
+        status = dh_plan_append_brief(&report, &out);
+    } else {
+        status = dh_plan_append_text(&report, &out);
+    }
+    if (status == DH_OK) {
+        status = dh_print(&out);
+    }
+    dh_buffer_free(&out);
+    return status;
+}
+
+static dh_status plan_run(planning *planning)
+{
+    if (planning->options->argument_count == 0) {
+        return dh_error(DH_USAGE, "dhatu plan needs at least one INPUT (dhatu plan --help)");
+    }
+    DH_TRY(read_request(planning));
+    DH_TRY(dh_settings_resolve(planning->options, &planning->settings));
+    set_memory_limit(planning);
+    DH_TRY(discover(planning));
+    dh_trial_catch_signals();
+    return measure(planning);
+}
+
+dh_status dh_command_plan(const dh_options *options)
+{
+    planning planning = {.options = options};
+    dh_status status = plan_run(&planning);
+    dh_sampler_free(planning.sampler);
+    if (planning.folder.size > 0) {
+        const dh_status removed = dh_trial_folder_remove((const char *)planning.folder.data);
+        status = status == DH_OK ? removed : status;
+    }
+    dh_trial_obey_signal();
+    if (status == DH_OK) {
+        status = print(&planning);
+    }
+    dh_settings_free(&planning.settings);
+    dh_buffer_free(&planning.folder);
+    dh_buffer_free(&planning.trial_folder);
+    dh_buffer_free(&planning.block);
+    return status;
+}

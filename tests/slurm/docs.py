@@ -1,0 +1,471 @@
+"""Runs every command of docs/clusters.md and docs/tutorial.md in a bed of Slurm, as a user who has logged in.
+
+    docs.py [PROGRAM] [--show] [PAGE...]      --show: prints what each command really said
+
+Every line that begins with "$ " in a block ```console is a command; they are run in their order, in one shell, and
+none may fail. The lines below it are what the page shows of its output: they must occur in this order, where numbers
+and hashes may be others and "..." stands for anything. A block ```python begins with the name of the file that it is
+saved as. What a reader does between two commands is in comments that a rendered page does not show:
+
+    <!-- wait: job ended -->        the last job that was submitted ends well
+    <!-- wait: job left N -->       N of its starts have left with work to do (as the log says)
+    <!-- wait: segments -->         the last job has made segments durable
+    <!-- wait: file PATH -->        the file is there
+
+What is replaced, and all of it: the address of the repository leads to a copy of this source tree (git's insteadOf);
+the objects that this test's own build has compiled by the same command from the same sources are copied instead of
+compiled again (a compiler launcher); the modules are empty ones (lmod; without it, a shell function that does nothing);
+the cluster says that it is Narval; the documentation of a machine without man pages is made up; $SCRATCH/corpus is a
+corpus of a few documents; the numbers of jobs, /home/alice and /scratch/alice are those of the bed.
+Without matplotlib the plots are left out."""
+
+import glob
+import gzip
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "mpi"))
+
+import support  # noqa: E402
+
+import bed as slurm  # noqa: E402
+
+PAGES = ("clusters", "tutorial")
+COMMAND_LIMIT = 120  # seconds
+BUILD_LIMIT = 900  # where there is nothing to copy
+JOB_LIMIT = 60
+FEW_PAGES = 300  # of man; a machine with fewer gets some that are made up
+MODULES = ("StdEnv/2023", "gcc/12.3", "openmpi/4.1.5", "hdf5-mpi/1.14.2", "cuda/12.6", "python/3.11.5", "scipy-stack/2023b")
+LMOD = "/usr/share/lmod/lmod/init/bash"
+CLUSTER = "narval"
+
+
+# ---- pages ---------------------------------------------------------------------------------------------------------
+
+
+class Step:
+    """kind: command (text, shown lines), file (text, name) or wait (text)."""
+
+    def __init__(self, kind, line, text, name="", shown=()):
+        self.kind, self.line, self.text, self.name, self.shown = kind, line, text, name, list(shown)
+
+
+def console_steps(lines, number):
+    """The commands of a block, each with what is shown below it."""
+    steps = []
+    for offset, line in enumerate(lines):
+        if steps and steps[-1].text.endswith("\\") and not steps[-1].shown:
+            steps[-1].text = steps[-1].text[:-1] + line.strip()
+        elif line.startswith("$ "):
+            steps.append(Step("command", number + offset, line[2:]))
+        elif steps:
+            steps[-1].shown.append(line)
+        else:
+            raise ValueError(f"line {number + offset}: output in front of the first command")
+    return steps
+
+
+def read_page(path):
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    steps, number = [], 0
+    while number < len(lines):
+        fence = re.fullmatch(r"\s*```(\w+)", lines[number])
+        wait = re.fullmatch(r"\s*<!-- wait: (.*) -->", lines[number])
+        if wait:
+            steps.append(Step("wait", number + 1, wait[1]))
+        if fence:
+            end = next(i for i in range(number + 1, len(lines)) if lines[i].strip() == "```")
+            body = lines[number + 1:end]
+            if fence[1] == "console":
+                steps += console_steps(body, number + 2)
+            elif fence[1] == "python":
+                steps.append(Step("file", number + 1, "\n".join(body) + "\n", re.match(r"# (\S+\.py)", body[0])[1]))
+            number = end
+        number += 1
+    return steps
+
+
+def pattern(line):
+    """What a shown line stands for: other numbers, other hashes, other blanks."""
+    parts = []
+    for part in re.split(r"(\.\.\.|[0-9a-f]{12,}|\d[\d,.]*|\s+)", line.strip()):
+        if part == "...":
+            parts.append(".*")
+        elif re.fullmatch(r"[0-9a-f]{12,}", part):
+            parts.append("[0-9a-f]+")
+        elif re.match(r"\d", part):
+            parts.append(r"[\d,.]+" if not part.endswith(".") else r"[\d,.]+\.?")
+        elif part.isspace():
+            parts.append(r"\s+")
+        else:
+            parts.append(re.escape(part))
+    return "".join(parts)
+
+
+def first_absent(shown, output):
+    """The first shown line that the output does not have behind those before it; None if all are there."""
+    position, lines = 0, output.splitlines()
+    for line in shown:
+        if line.strip() in ("", "..."):
+            continue
+        wanted = re.compile(pattern(line))
+        while position < len(lines) and not wanted.fullmatch(lines[position].strip()):
+            position += 1
+        if position == len(lines):
+            return line
+        position += 1
+    return None
+
+
+# ---- what stands in for a cluster ----------------------------------------------------------------------------------
+
+
+def source_files():
+    done = subprocess.run(["git", "-C", slurm.SOURCE, "-c", f"safe.directory={slurm.SOURCE}", "ls-files", "-z", "--cached",
+                           "--others", "--exclude-standard"], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return [name for name in done.stdout.split("\0") if name and os.path.isfile(f"{slurm.SOURCE}/{name}")]
+    found = []
+    for folder, folders, names in os.walk(slurm.SOURCE):
+        folders[:] = [name for name in folders if name not in (".git", "build", "demo")]
+        found += [os.path.relpath(f"{folder}/{name}", slurm.SOURCE) for name in names]
+    return found
+
+
+def make_repository(path):
+    """This source tree as it is, as a repository of its own."""
+    for name in source_files():
+        os.makedirs(os.path.dirname(f"{path}/{name}"), exist_ok=True)
+        shutil.copy2(f"{slurm.SOURCE}/{name}", f"{path}/{name}")
+    for command in (["init", "--quiet"], ["add", "--all", "--force"], ["commit", "--quiet", "--message", "as it is"]):
+        subprocess.run(["git", "-C", path, "-c", "user.name=test", "-c", "user.email=test@localhost", *command], check=True)
+
+
+LAUNCHER = r"""#!/bin/bash
+# Copies the object that another build has compiled by the same command from the same source; compiles it otherwise.
+source=${!#}
+reused=$REUSE_OBJECTS
+command=() skip=0 object=
+for word in "$@"; do
+    if ((skip)); then skip=0 && continue; fi
+    case $word in
+        -MD | -Werror) continue ;;
+        -MT | -MF) skip=1 && continue ;;
+    esac
+    [[ ${command[-1]-} != -o ]] || object=$word
+    command+=("$word")
+done
+text="${command[*]}"
+text=${text//$PWD/BUILD}
+text=${text//$REUSE_SOURCE/SOURCE}
+if [[ -n $object && -r $reused/$object.command && "$(<"$reused/$object.command")" == "$text" ]]; then
+    exec cp "$(<"$reused/$object.path")" "$object"
+fi
+echo "$source" >>"$reused/compiled"
+exec "$@"
+"""
+
+NVCC = r"""#!/bin/bash
+# The same for the CUDA compiler, whose one object takes half a minute.
+source= object= before=
+for word in "$@"; do
+    [[ $before != -o ]] || object=$word
+    [[ ${word##*/} != backend_cuda.cu ]] || source=$word
+    before=$word
+done
+[[ -z $source || -z $object ]] || exec cp "$REUSE_CUDA" "$object"
+exec REAL "$@"
+"""
+
+
+class Reuse:
+    """What the launcher finds: for each object of the test's build its command, less the names of the folders."""
+
+    def __init__(self, folder, program):
+        self.folder, self.build = folder, os.path.dirname(os.path.dirname(os.path.realpath(program)))
+        self.count = 0
+        os.makedirs(folder)
+        os.chmod(folder, 0o777)
+        self.newest_header = max((os.path.getmtime(f"{slurm.SOURCE}/{name}") for name in source_files() if name.endswith(".h")),
+                                 default=0)
+        database = f"{self.build}/compile_commands.json"
+        if os.path.exists(database):
+            with open(database, encoding="utf-8") as file:
+                for entry in json.load(file):
+                    self._add(entry)
+        self.cuda, self.cuda_compiler = "", shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
+        compiled, source = f"{self.build}/kernels/backend_cuda.cu.o", f"{slurm.SOURCE}/kernels/backend_cuda.cu"
+        if self.cuda_compiler and os.path.exists(compiled) and self._is_new(compiled, source):
+            self.cuda = compiled
+
+    def _is_new(self, compiled, source):
+        return os.path.getmtime(compiled) > max(os.path.getmtime(source), self.newest_header)
+
+    def _add(self, entry):
+        words = [word for word in shlex.split(entry["command"]) if word != "-Werror"]
+        name = words[words.index("-o") + 1] if "-o" in words else ""
+        compiled = f"{self.build}/{name}"
+        if not name or not os.path.exists(compiled) or not entry["file"].startswith(slurm.SOURCE):
+            return
+        with open(entry["file"], encoding="utf-8") as file:
+            names_folders = "_DATADIR" in file.read()
+        if names_folders or not self._is_new(compiled, entry["file"]):
+            return
+        text = " ".join(words).replace(self.build, "BUILD").replace(slurm.SOURCE, "SOURCE")
+        os.makedirs(os.path.dirname(f"{self.folder}/{name}"), exist_ok=True)
+        for suffix, content in ((".command", text), (".path", compiled)):
+            with open(f"{self.folder}/{name}{suffix}", "w", encoding="utf-8") as file:
+                file.write(content)
+        self.count += 1
+
+
+class Cluster:
+    """A bed that looks like a cluster of the Alliance to who has logged in."""
+
+    def __init__(self, bed, program):
+        self.bed = bed
+        self.home, self.scratch = f"{bed.folder}/home", f"{bed.folder}/work"
+        self.tools = f"{bed.folder}/tools"
+        os.makedirs(self.tools)
+        self.repository = f"{bed.folder}/repository"
+        make_repository(self.repository)
+        self.own(self.repository)
+        self.reuse = Reuse(f"{bed.folder}/reuse", program)
+        self.write_tools()
+        self.write_modules()
+        self.write_corpus()
+        self.documentation = "/usr/share"
+        if len(glob.glob("/usr/share/man/man*/*")) < FEW_PAGES or len(glob.glob("/usr/share/man/fr/man*/*")) < FEW_PAGES // 10:
+            self.documentation = f"{bed.folder}/documentation"
+            self.write_man_pages()
+
+    def own(self, path):
+        subprocess.run(["chown", "-R", f"{self.bed.user}:{self.bed.user}", path], check=True)
+
+    def write(self, path, text, mode=0o644):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+
+    def write_tools(self):
+        self.write(f"{self.tools}/reuse", LAUNCHER, 0o755)
+        if self.reuse.cuda:
+            compiler = os.path.realpath(self.reuse.cuda_compiler)
+            self.write(f"{self.tools}/cuda/bin/nvcc", NVCC.replace("REAL", compiler), 0o755)
+            for name in ("lib64", "targets"):
+                if os.path.exists(f"{os.path.dirname(compiler)}/../{name}"):
+                    os.symlink(os.path.realpath(f"{os.path.dirname(compiler)}/../{name}"), f"{self.tools}/cuda/{name}")
+        self.write(f"{self.home}/.gitconfig", f'[url "{self.repository}"]\n\tinsteadOf = {ADDRESS}\n[safe]\n\tdirectory = *\n')
+        self.own(f"{self.home}/.gitconfig")
+
+    def write_modules(self):
+        for module in MODULES:
+            self.write(f"{self.bed.folder}/modules/{module}.lua", f'help("stands in for {module}")\n')
+
+    def write_corpus(self):
+        rng = random.Random(7)
+        for part in range(4):
+            lines = b"".join(support.record(rng, 1000 * part + i) + b"\n" for i in range(200))
+            support.write(f"{self.scratch}/corpus/part-{part}.jsonl.gz", gzip.compress(lines, 6, mtime=0))
+        self.own(f"{self.scratch}/corpus")
+
+    def write_man_pages(self):
+        """Some in each of the languages, and some that are nearly alike."""
+        rng = random.Random(11)
+        for language, folder in (("en", "man"), ("fr", "man/fr"), ("xx", "man/de")):
+            body = ""
+            for number in range(FEW_PAGES // 2):
+                if number % 8 != 0:
+                    body = support.sentences(rng, rng.randint(20, 80), language)
+                text = f".TH PAGE{number} 1\n.SH NAME\npage{number}\n.SH DESCRIPTION\n{body}\nNumber {number}.\n"
+                support.write(f"{self.documentation}/{folder}/man1/page{number}.1.gz", gzip.compress(text.encode(), 6, mtime=0))
+
+    def environment(self):
+        found = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin", "SCRATCH": self.scratch, "CC_CLUSTER": CLUSTER,
+            "MODULEPATH": f"{self.bed.folder}/modules", "MPLCONFIGDIR": f"{self.scratch}/.matplotlib",
+            "CMAKE_C_COMPILER_LAUNCHER": f"{self.tools}/reuse", "REUSE_OBJECTS": self.reuse.folder,
+            "REUSE_SOURCE": f"{self.home}/dhatu-source", "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        if self.reuse.cuda:
+            found.update(CUDA_HOME=f"{self.tools}/cuda", REUSE_CUDA=self.reuse.cuda)
+        if not os.path.exists(LMOD):
+            found["DHATU_MODULES"] = "none"
+        return found
+
+
+class Shell:
+    """A shell on the login node that stays: what a command sets is there for the next."""
+
+    LOOP = r"""exec 3<&0 </dev/null 2>&1
+while IFS= read -r -d '' command <&3; do eval "$command"; printf '\n\001%d\001\n' $?; done"""
+
+    def __init__(self, cluster):
+        self.process = subprocess.Popen(
+            cluster.bed.command(["bash", "--noprofile", "--norc", "-c", self.LOOP], environment=cluster.environment(),
+                                folder=cluster.home),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def run(self, command, limit=COMMAND_LIMIT):
+        """(exit code, output)"""
+        self.process.stdin.write(command.encode() + b"\0")
+        self.process.stdin.flush()
+        timer = threading.Timer(limit, self.process.kill)
+        timer.start()
+        lines = []
+        try:
+            for line in self.process.stdout:
+                done = re.fullmatch(rb"\x01(\d+)\x01\n", line)
+                if done:
+                    return int(done[1]), b"".join(lines).decode(errors="replace")[:-1]
+                lines.append(line)
+        finally:
+            timer.cancel()
+        raise slurm.BedError(f"{command}: not done in {limit} s, or the shell ended\n" + b"".join(lines).decode(errors="replace"))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=COMMAND_LIMIT)
+
+
+# ---- a page is followed --------------------------------------------------------------------------------------------
+
+
+class Reader:
+    def __init__(self, cluster, checks, show):
+        self.cluster, self.bed, self.checks, self.show = cluster, cluster.bed, checks, show
+        self.shell = Shell(cluster)
+        self.names = {  # of the page -> of the bed
+            "/home/alice": cluster.home, "/scratch/alice": cluster.scratch, "--root /usr/share": f"--root {cluster.documentation}"}
+        self.job, self.jobs = None, []
+        self.plots = subprocess.run([sys.executable, "-c", "import h5py, matplotlib"], capture_output=True,
+                                    check=False).returncode == 0
+
+    def translate(self, text):
+        for name, real in self.names.items():
+            text = re.sub(rf"(?<![\w-]){re.escape(name)}(?!\w)" if name.isdigit() else re.escape(name), real, text)
+        return text
+
+    def follow(self, page):
+        path = f"{slurm.SOURCE}/docs/{page}.md"
+        for step in read_page(path):
+            where = f"docs/{page}.md, line {step.line}"
+            if step.kind == "file":
+                _, folder = self.shell.run("pwd")
+                self.cluster.write(f"{folder.strip()}/{step.name}", step.text)
+            elif step.kind == "wait":
+                self.wait(step.text, where)
+            elif not self.command(step, where):
+                return
+
+    def command(self, step, where):
+        command = self.translate(step.text)
+        if not self.plots and re.search(r"data/plot/|import h5py|\.py$", command) and "fetch" not in command:
+            self.checks.note(f"{where}: not run, since h5py or matplotlib is missing: {command}")
+            return True
+        began = time.monotonic()
+        code, output = self.shell.run(command, BUILD_LIMIT if command.startswith("cmake") else COMMAND_LIMIT)
+        if self.show:
+            print(f"--- {where} ({time.monotonic() - began:.1f} s)\n$ {step.text}\n{output}", flush=True)
+        if not self.checks.that(code == 0, f"{where}: {command}: exit code {code}\n{output}"):
+            return False
+        submitted = re.search(r"Submitted batch job (\d+)", output)
+        if submitted:
+            self.job = submitted[1]
+            self.jobs.append(self.job)
+            shown = re.search(r"Submitted batch job (\d+)", "\n".join(step.shown))
+            if shown:
+                self.names[shown[1]] = self.job
+        absent = first_absent([self.translate(line) for line in step.shown], output)
+        self.checks.that(absent is None, f"{where}: {command}: the page shows a line that is not there: {absent}\n{output}")
+        return True
+
+    # ---- what a reader waits for -----------------------------------------------------------------------------------
+
+    def wait(self, what, where):
+        word, _, rest = what.partition(" ")
+        conditions = {
+            "job ended": lambda: self.state() == "COMPLETED",
+            "segments": lambda: any(os.path.getsize(path) > 64 for path in glob.glob(f"{self.cluster.scratch}/**/journal-*",
+                                                                                     recursive=True)),
+        }
+        if what in conditions:
+            condition = conditions[what]
+        elif word == "file":
+            condition = lambda: os.path.exists(self.shell.run(f"ls -d {self.translate(rest)} 2>/dev/null")[1].strip() or "/nothing")
+        elif what.startswith("job left "):
+            condition = lambda: self.log().count("the job is requeued") >= int(what.split()[2])
+        else:
+            raise ValueError(f"{where}: what is {what!r}?")
+        began = time.monotonic()
+        while not condition():
+            if self.state() in ("FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"):
+                raise slurm.BedError(f"{where}: job {self.job} ended as {self.state()} instead of: {what}\n{self.log()}")
+            if time.monotonic() - began > JOB_LIMIT:
+                raise slurm.BedError(f"{where}: not in {JOB_LIMIT} s: {what}\n{self.log()}")
+            time.sleep(0.2)
+        if self.show:
+            print(f"--- {where}: waited {time.monotonic() - began:.1f} s: {what}", flush=True)
+
+    def state(self):
+        return self.bed.job(self.job).get("JobState", "") if self.job else ""
+
+    def log(self):
+        path = self.bed.job(self.job).get("StdOut", "") if self.job else ""
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def last_jobs_end(self):
+        """No job of the pages may fail or stay."""
+        end = time.monotonic() + JOB_LIMIT
+        while self.bed.out(["squeue", "--noheader", "--format=%i"]).strip() and time.monotonic() < end:
+            time.sleep(0.3)
+        self.checks.equal(self.bed.out(["squeue", "--noheader", "--format=%i %T"]), "", "jobs that do not end")
+        states = self.bed.out(["squeue", "--noheader", "--states=all", "--format=%i %T"])
+        odd = [line for line in states.splitlines() if line.split()[1] not in ("COMPLETED", "CANCELLED")]
+        self.checks.equal(odd, [], "jobs that failed")
+
+
+ADDRESS = "https://example.org/dhatu.git"
+
+
+def main():
+    given = sys.argv[1:]
+    show = "--show" in given
+    pages = [page for page in PAGES if page in given] or PAGES
+    program = support.program()
+    reason = slurm.missing() or ("git is not installed" if shutil.which("git") is None else "")
+    if reason:
+        slurm.skip_or_fail(reason)
+    slurm.leave_on_signals()
+    checks = support.Checks()
+    with slurm.Bed(program) as bed:
+        cluster = Cluster(bed, program)
+        if not os.path.exists(LMOD):
+            checks.note("lmod is not installed: `module` does nothing")
+        print(f"the bed is ready after {time.monotonic() - checks.began:.1f} s; {cluster.reuse.count} objects to copy", flush=True)
+        reader = Reader(cluster, checks, show)
+        reader.shell.run(f". {LMOD}" if os.path.exists(LMOD) else "module() { :; }")
+        for page in pages:
+            began = time.monotonic()
+            reader.follow(page)
+            print(f"docs/{page}.md: {time.monotonic() - began:.1f} s", flush=True)
+        reader.last_jobs_end()
+        reader.shell.close()
+    checks.exit()
+
+
+if __name__ == "__main__":
+    main()

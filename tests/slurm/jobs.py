@@ -1,0 +1,357 @@
+"""The lives of a job under Slurm: every one ends with the bytes of an undisturbed run, or as it is meant to.
+
+    jobs.py [PROGRAM] [CASE...]
+
+The job scripts of slurm/ run on a bed of two nodes (bed.py). Cases run side by side: their runs are slowed by
+DHATU_FAULT, so that they wait more than they compute. Node failure is the last, since it takes a node away."""
+
+import concurrent.futures
+import glob
+import os
+import re
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "mpi"))
+
+import support  # noqa: E402
+
+import bed as slurm  # noqa: E402
+
+SPILL_WRITE = "call=write,path=ckpt/spill"
+OPTIONS = (*support.JOBS, "--segment-size", "64K", "--commit-interval", "1")
+SIDE_BY_SIDE = 6
+LIMIT = 120  # seconds for a job to end
+OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
+LOG_LINES = 60
+JOURNAL_HEADER, JOURNAL_ENTRY = 64, 128  # bytes
+
+
+class Failed(Exception):
+    pass
+
+
+class Suite:
+    """The bed, a corpus, and what an undisturbed run makes of it."""
+
+    def __init__(self, bed):
+        self.bed, self.ending = bed, threading.Event()
+        self.corpus = support.small_corpus(f"{bed.folder}/work/corpus")
+        output = f"{bed.folder}/work/undisturbed.h5"
+        outcome = support.run(["run", *OPTIONS, "-o", output, self.corpus], limit=60, env={
+            "DHATU_FAULT": f"{SPILL_WRITE},sleep=1,at=1000000;count={output}.calls"})
+        if outcome.code != 0:
+            raise slurm.BedError("an undisturbed run fails: " + outcome.tail())
+        self.wanted = support.prints(output)
+        report = support.run_report(output)
+        self.documents = report["documents"]
+        with open(f"{output}.calls-0", encoding="utf-8") as file:
+            self.spill_writes = int(re.search(r"matched (\d+)", file.read()).group(1))
+
+
+class Case:
+    """A folder for the result, the checkpoint and the logs of one or more jobs."""
+
+    def __init__(self, suite, name):
+        self.suite, self.bed, self.name = suite, suite.bed, name
+        self.folder = f"{suite.bed.folder}/work/{name}"
+        os.mkdir(self.folder)
+        os.chown(self.folder, self.bed.user, self.bed.user)
+        self.output = f"{self.folder}/out.h5"
+        self.checkpoint = f"{self.output}.ckpt"
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    # ---- jobs ----------------------------------------------------------------------------------------------------
+
+    def submit(self, options=(), run=(), seconds=0, ranks=2, script="dhatu.sbatch", environment=None):
+        """seconds: what the spills alone are to take, the ranks together."""
+        variables = dict(environment or {})
+        if seconds:
+            pause = max(1, round(seconds * ranks * 1000 / self.suite.spill_writes))
+            variables["DHATU_FAULT"] = f"{SPILL_WRITE},sleep={pause},persist"
+        options = ["--mem-per-cpu=500M", *options] if not any("--mem" in option for option in options) else options
+        number = self.bed.submit(
+            ["--time=10", *options, f"{self.bed.folder}/prefix/share/dhatu/slurm/{script}", *OPTIONS, *run, "-o", self.output,
+             self.suite.corpus], environment=variables, folder=self.folder)
+        return number
+
+    def wait(self, condition, what, limit=LIMIT):
+        end = time.monotonic() + limit
+        while True:
+            found = condition()
+            if found:
+                return found
+            if self.suite.ending.is_set():
+                raise Failed(f"ended while it waited for {what}")
+            if time.monotonic() > end:
+                raise Failed(f"{what}: not in {limit} s")
+            time.sleep(0.3)
+
+    def over(self, number, limit=LIMIT):
+        """What Slurm says of the job when it has ended and stays so."""
+        def ended():
+            job = self.bed.job(number)
+            return job if job.get("JobState") in OVER else None
+        self.wait(ended, f"the end of job {number}", limit)
+        time.sleep(0.5)
+        return self.wait(ended, f"the end of job {number}", limit)
+
+    def committed(self, more_than=0):
+        """Waits until segments are durable."""
+        def entries():
+            return sum((os.path.getsize(path) - JOURNAL_HEADER) // JOURNAL_ENTRY
+                       for path in glob.glob(f"{self.checkpoint}/journal-*"))
+        self.wait(lambda: entries() > more_than, "segments in the checkpoint folder", 60)
+
+    def log(self):
+        return "".join(f"--- {os.path.basename(path)}\n{read(path)}" for path in sorted(glob.glob(f"{self.folder}/*.log")))
+
+    # ---- checks --------------------------------------------------------------------------------------------------
+
+    def that(self, condition, message):
+        if not condition:
+            raise Failed(message)
+
+    def equal(self, got, wanted, what):
+        self.that(got == wanted, f"{what}: {got!r} instead of {wanted!r}")
+
+    def whole(self):
+        """The result is that of the undisturbed run, and nothing else is left."""
+        self.equal(support.prints(self.output), self.suite.wanted, "the hashes of the result")
+        self.that(not os.path.exists(self.checkpoint), "the checkpoint folder is still there")
+        return support.run_report(self.output)
+
+    def completed(self, number, restarts=None, limit=LIMIT):
+        """The job ended with 0 and the result is whole. restarts: as many, or at least as many as (N, None)."""
+        job = self.over(number, limit)
+        self.equal((job["JobState"], job["ExitCode"]), ("COMPLETED", "0:0"), f"state and exit code of job {number}")
+        report = self.whole()
+        count = int(job["Restarts"])
+        self.note(f"restarts {count}, recovered {report['recovered']['documents']} of {self.suite.documents} documents")
+        if restarts is not None:
+            least, most = restarts if isinstance(restarts, tuple) else (restarts, restarts)
+            self.that(count >= least and (most is None or count <= most), f"{count} restarts instead of {restarts}")
+        if count > 0:
+            self.that(report["recovered"]["documents"] > 0, "nothing was recovered from the checkpoint")
+        return report
+
+
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+TWO_NODES = ("--nodes=2", "--ntasks-per-node=2")
+TWO_RANKS = ("--nodes=2", "--ntasks-per-node=1")
+
+
+# ---- undisturbed ---------------------------------------------------------------------------------------------------
+
+
+def two_nodes(case, launcher):
+    number = case.submit(TWO_NODES, environment={"DHATU_LAUNCHER": launcher})
+    report = case.completed(number, restarts=0)
+    case.equal(sorted({figures["host"] for figures in report["rank_figures"]}), list(slurm.NODES), "hosts of the ranks")
+    case.equal(len(report["rank_figures"]), 4, "ranks")
+
+
+def gpu(case):
+    """The GPU is made up: OpenCL on the CPU is the device."""
+    number = case.submit(["--nodes=1", "--ntasks-per-node=3"], ["--backend", "opencl"], script="dhatu-gpu.sbatch",
+                         environment={"DHATU_LAUNCHER": "srun"})
+    report = case.completed(number, restarts=0)
+    devices = [figures["device"]["name"] for figures in report["rank_figures"] if figures.get("device")]
+    case.that(devices, "no rank has a device")
+    case.note(f"{len(devices)} of {len(report['rank_figures'])} ranks with a device")
+
+
+# ---- left as asked, and requeued -----------------------------------------------------------------------------------
+
+
+def time_limit(case):
+    """Slurm's smallest limit is a minute, and the signal may come up to a minute early."""
+    number = case.submit(["--nodes=1", "--ntasks=2", "--nodelist=node1", "--time=1", "--signal=B:USR1@45"], seconds=35)
+    case.completed(number, restarts=(2, None), limit=210)
+
+
+def asked(case, launcher):
+    number = case.submit(TWO_RANKS, seconds=20, environment={"DHATU_LAUNCHER": launcher})
+    case.committed()
+    case.bed.out(["scancel", "--batch", "--signal=USR1", number])
+    case.completed(number, restarts=1)
+    case.that("75" in case.log(), "the log does not name exit code 75")
+
+
+def cancelled(case):
+    number = case.submit(TWO_RANKS, seconds=20)
+    case.committed()
+    case.bed.out(["scancel", number])
+    job = case.over(number, 30)
+    case.equal((job["JobState"], job["Restarts"]), ("CANCELLED", "0"), "state and restarts of the cancelled job")
+    case.that(os.path.isdir(case.checkpoint), "the checkpoint of a cancelled job is gone")
+    again = case.submit(TWO_RANKS)
+    report = case.completed(again, restarts=0)
+    case.that(report["recovered"]["documents"] > 0, "the later job begins from the start")
+    case.equal(case.bed.job(number)["JobState"], "CANCELLED", "the cancelled job, later")
+
+
+def preempted(case):
+    """Both want more than half of one node's memory."""
+    memory = ["--mem=120000", "--nodelist=node2"]
+    number = case.submit(["--partition=low", "--nodes=1", "--ntasks=2", *memory], seconds=20)
+    case.committed()
+    urgent = case.bed.submit(["--partition=urgent", "--ntasks=1", *memory, "--output=/dev/null", "--wrap=sleep 2"],
+                             folder=case.folder)
+    case.wait(lambda: case.bed.job(urgent)["JobState"] == "COMPLETED", "the urgent job", 60)
+    case.completed(number, restarts=1)
+
+
+def requeued(case):
+    number = case.submit(TWO_RANKS, seconds=15)
+    case.committed()
+    case.bed.out(["scontrol", "requeue", number])
+    case.completed(number, restarts=1)
+
+
+def chain(case):
+    """Each task leaves by itself; the next goes on; those behind the end have nothing to do."""
+    number = case.submit([*TWO_RANKS, "--array=1-4%1"], ["--max-time", "5s"], seconds=9)
+    tasks = [f"{number}_{i}" for i in range(1, 5)]
+    jobs = [case.over(task, LIMIT) for task in tasks]
+    codes = [job["ExitCode"] for job in jobs]
+    case.note("exit codes " + " ".join(codes))
+    case.equal(codes[0], "75:0", "exit code of the first task")
+    case.equal(codes[-1], "0:0", "exit code of the last task")
+    case.equal([job["Restarts"] for job in jobs], ["0"] * 4, "restarts of the tasks")
+    report = case.whole()
+    case.note(f"attempts {report['restarts'] + 1}")
+    case.that(report["recovered"]["documents"] > 0, "no task goes on with what is there")
+
+
+def locked(case):
+    first = case.submit(TWO_RANKS, seconds=15)
+    case.committed()
+    second = case.submit(TWO_RANKS)
+    job = case.over(second, 60)
+    case.equal((job["JobState"], job["ExitCode"], job["Restarts"]), ("FAILED", "69:0", "0"), "state, exit code, restarts")
+    said = "".join(read(path) for path in glob.glob(f"{case.folder}/*{second}*.log"))
+    case.that(re.search(rf"\b{first}\b", said), f"the second job's log does not name job {first}")
+    case.completed(first, restarts=0)
+
+
+def no_progress(case):
+    """Every attempt dies before it has done anything."""
+    number = case.submit(TWO_RANKS, environment={"DHATU_FAULT": "call=place,path=recovered,error=KILL", "DHATU_RESTART_LIMIT": "2"})
+    job = case.over(number, 90)
+    case.note(f"state {job['JobState']}, exit code {job['ExitCode']}, restarts {job['Restarts']}")
+    case.that(job["JobState"] == "FAILED" and not job["ExitCode"].startswith("0:"), "the job did not fail")
+    case.that(1 <= int(job["Restarts"]) <= 2, f"{job['Restarts']} restarts with a limit of 2")
+    case.completed(case.submit(TWO_RANKS), restarts=0)
+
+
+# ---- several kinds of nodes ------------------------------------------------------------------------------------------
+
+
+def heterogeneous(case):
+    number = case.submit(run=["--backend", "opencl"], script="dhatu-het.sbatch")
+    report = case.completed(number, restarts=0)
+    case.equal(sorted({figures["host"] for figures in report["rank_figures"]}), list(slurm.NODES), "hosts of the ranks")
+    devices = [figures["host"] for figures in report["rank_figures"] if figures.get("device")]
+    case.note(f"ranks {len(report['rank_figures'])}, devices on {devices}")
+    case.that(devices, "no rank has a device")
+
+
+# ---- a node is lost --------------------------------------------------------------------------------------------------
+
+
+def node_lost(case):
+    number = case.submit(["--nodes=1", "--ntasks=2", "--nodelist=node2"], seconds=15)
+    case.committed()
+    # The job may run anywhere when it starts again.
+    case.bed.out(["scontrol", "update", f"JobId={number}", "ReqNodeList="], root=True)
+    case.bed.lose("node2")
+    job = case.completed(number, restarts=1)
+    hosts = sorted({figures["host"] for figures in job["rank_figures"]})
+    case.equal(hosts, ["node1"], "hosts of the ranks that finished")
+
+
+CASES = {
+    "time-limit": time_limit,
+    "two-nodes-srun": lambda case: two_nodes(case, "srun"),
+    "two-nodes-mpirun": lambda case: two_nodes(case, "mpirun"),
+    "asked-srun": lambda case: asked(case, "srun"),
+    "asked-mpirun": lambda case: asked(case, "mpirun"),
+    "no-progress": no_progress,
+    "cancelled": cancelled,
+    "preempted": preempted,
+    "requeued": requeued,
+    "chain": chain,
+    "locked": locked,
+    "gpu": gpu,
+    "heterogeneous": heterogeneous,
+    "node-lost": node_lost,
+}
+
+
+def run_case(suite, name):
+    began = time.monotonic()
+    case = Case(suite, name)
+    try:
+        CASES[name](case)
+        problem = None
+    except (Failed, slurm.BedError, KeyError, OSError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    print(f"{name}: {'passed' if problem is None else 'FAILED'}, {time.monotonic() - began:.1f} s; {'; '.join(case.notes)}",
+          flush=True)
+    if problem is not None and not suite.ending.is_set():
+        tail = "\n".join(case.log().splitlines()[-LOG_LINES:])
+        print(f"{name}: {problem}\n{tail}\n--- bed\n{suite.bed.logs()}", flush=True)
+    return problem is None
+
+
+def run_cases(suite, chosen):
+    """True: all passed. The loss of a node comes last, beside the time limit's case, which stays on the other node."""
+    pool = concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE)
+    try:
+        running = {name: pool.submit(run_case, suite, name) for name in chosen if name != "node-lost"}
+        passed = [future.result() for name, future in running.items() if name != "time-limit"]
+        if "node-lost" in chosen:
+            passed.append(run_case(suite, "node-lost"))
+        if "time-limit" in chosen:
+            passed.append(running["time-limit"].result())
+        return all(passed)
+    finally:
+        suite.ending.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def main():
+    support.program()  # takes DHATU, or the first argument
+    chosen = [name for name in CASES if name in sys.argv[1:]] or list(CASES)
+    reason = slurm.missing()
+    if reason:
+        slurm.skip_or_fail(reason)
+    slurm.leave_on_signals()
+    began = time.monotonic()
+    try:
+        with slurm.Bed(support.program()) as bed:
+            suite = Suite(bed)
+            print(f"bed and undisturbed run: {time.monotonic() - began:.1f} s, {suite.documents} documents, "
+                  f"{suite.spill_writes} writes of spills", flush=True)
+            passed = run_cases(suite, chosen)
+    except slurm.BedError as error:
+        print("failed:", error)
+        passed = False
+    except KeyboardInterrupt as error:
+        print("ended by", error)
+        passed = False
+    print(f"{'passed' if passed else 'FAILED'}: {len(chosen)} cases, {time.monotonic() - began:.1f} s")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
