@@ -343,15 +343,21 @@ attempt_number() { # of the checkpoint; 0 where there is none
 
 # Work is left: the job goes on by itself if it may.
 go_on() {
-    local by_hand="submit the same command again, and it goes on"
-    if [[ -n $ended ]]; then
-        note "Slurm ended the job: it is not requeued from here. If Slurm does not start it again, $by_hand"
-    elif has_successor; then
+    local by_hand="submit the same command again, and it goes on" now
+    if [[ -z $ended ]] && has_successor; then
         note "work is left: the next task of the array goes on"
+        return
     elif [[ ${DHATU_REQUEUE-} == no ]]; then
         note "work is left, and DHATU_REQUEUE is no: $by_hand"
-    elif ! "$program" status "$checkpoint" --restart-limit "$restart_limit"; then
+        return
+    elif [[ -z $ended ]] && ! "$program" status "$checkpoint" --restart-limit "$restart_limit"; then
         note "the job is not requeued" # why was said
+        return
+    fi
+    # Who cancels the job, or requeues it, is obeyed: a requeue would bring a cancelled job back.
+    now=$(job_fact JobState)
+    if [[ -n $ended || $now != RUNNING ]]; then
+        note "Slurm ends this start of the job${now:+ ($now)}: if Slurm does not start it again, $by_hand"
     elif [[ $(job_fact Requeue) != 1 ]]; then
         note "work is left, and the job may not be requeued (--no-requeue): $by_hand"
     else

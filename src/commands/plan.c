@@ -8,6 +8,8 @@
 #include "commands/plan_sample.h"
 #include "commands/plan_trial.h"
 #include "read/content_hash.h"
+#include "reduce/features.h"
+#include "reduce/terms.h"
 #include "run/settings.h"
 
 #include <sched.h>
@@ -23,6 +25,7 @@ enum {
     TRIAL_RANKS_MAX = 8,
     SEGMENTS = 4, /* of a rank in a trial */
     MEMORY_LEAST = 16 * MEBIBYTE,
+    STEP_MEMORY = 4 * MEBIBYTE,    /* what a step of the reduce phase wants besides what others keep */
     OTHER_MEMORY = 128 * MEBIBYTE, /* what a rank takes besides --memory, at the most */
     SPACE_SHARE = 8 /* a sample takes at most this part of the free space: its trial writes more */
 };
@@ -33,7 +36,7 @@ enum {
 /* A corpus so much larger than the second sample would be is read whole instead. */
 #define WHOLE_SHARE 1.3
 
-typedef struct planning {
+typedef struct plan_work {
     const dh_options *options;
     dh_plan_request request;
     dh_settings settings;
@@ -47,7 +50,7 @@ typedef struct planning {
     double discover_seconds, sample_seconds;
     uint32_t cores, ranks; /* ranks: of trials */
     bool ranks_failed;
-} planning;
+} plan_work;
 
 /* ---- options ----------------------------------------------------------------------------------------- */
 
@@ -102,7 +105,7 @@ static dh_status parse_gpus(const dh_options *options, dh_plan_request *out)
     return DH_OK;
 }
 
-static dh_status read_request(planning *planning)
+static dh_status read_request(plan_work *planning)
 {
     const dh_options *options = planning->options;
     dh_plan_request *request = &planning->request;
@@ -128,17 +131,33 @@ static dh_status read_request(planning *planning)
     return DH_OK;
 }
 
-static void set_memory_limit(planning *planning)
+static void set_memory_limit(plan_work *planning)
 {
     const dh_settings *settings = &planning->settings;
     const bool brings_together = settings->uses_terms || dh_settings_job(settings, &dh_job_neardup) != NULL;
+    planning->request.job.brings_together = brings_together;
     planning->request.job.memory_limit = OTHER_MEMORY + (brings_together ? (double)settings->memory : 0);
+}
+
+/* The least --memory that a run with so many ranks takes. */
+static uint64_t least_memory(const dh_settings *settings, uint64_t ranks)
+{
+    uint64_t least = MEMORY_LEAST;
+    if (dh_settings_job(settings, &dh_job_features) != NULL) {
+        const uint64_t features = dh_features_memory(settings->job_options.features, ranks) + STEP_MEMORY;
+        least = features > least ? features : least;
+    }
+    if (dh_settings_job(settings, &dh_job_vocab) != NULL) {
+        const uint64_t terms = dh_terms_memory(settings->job_options.top);
+        least = terms > least ? terms : least;
+    }
+    return least;
 }
 
 /* ---- sources ----------------------------------------------------------------------------------------- */
 
 /* As dhatu run does. */
-static dh_status discover(planning *planning)
+static dh_status discover(plan_work *planning)
 {
     const dh_options *options = planning->options;
     const uint64_t unit = DH_CONTENT_BLOCK;
@@ -171,19 +190,18 @@ static dh_status discover(planning *planning)
 
 /* A trial's --memory is to its part of the corpus as the run's is to a rank's, so that what goes to the disk
  * there does so here. */
-static uint64_t trial_memory(const planning *planning, double content)
+static uint64_t trial_memory(const plan_work *planning, double content)
 {
     const double corpus = dh_sampler_corpus_content(planning->sampler);
     const double ranks = (double)planning->request.job.nodes * planning->request.job.ranks_per_node;
     const double memory = (double)planning->settings.memory;
     const double scaled = corpus > 0 ? memory * (content / planning->ranks) / (corpus / ranks) : memory;
-    if (scaled >= memory) {
-        return planning->settings.memory;
-    }
-    return scaled > MEMORY_LEAST ? (uint64_t)scaled : MEMORY_LEAST;
+    const uint64_t least = least_memory(&planning->settings, planning->ranks);
+    const double limited = scaled < memory ? scaled : memory;
+    return limited > (double)least ? (uint64_t)limited : least;
 }
 
-static uint64_t trial_segment(const planning *planning, double content)
+static uint64_t trial_segment(const plan_work *planning, double content)
 {
     const uint64_t unit = DH_CONTENT_BLOCK;
     const uint64_t fitting = (uint64_t)(content / planning->ranks / SEGMENTS) / unit * unit;
@@ -193,7 +211,7 @@ static uint64_t trial_segment(const planning *planning, double content)
 }
 
 /* Runs over input; with several ranks where mpirun can start them, else with one. */
-static dh_status run_trial(planning *planning, const char *const *input, size_t count, double content,
+static dh_status run_trial(plan_work *planning, const char *const *input, size_t count, double content,
                            dh_trial *out)
 {
     dh_trial_options trial = {
@@ -218,7 +236,7 @@ static dh_status run_trial(planning *planning, const char *const *input, size_t 
     return status;
 }
 
-static dh_status run_sample(planning *planning, dh_trial *out)
+static dh_status run_sample(plan_work *planning, dh_trial *out)
 {
     const char *input[DH_SAMPLE_INPUTS];
     const size_t count = dh_sampler_inputs(planning->sampler, input);
@@ -232,7 +250,7 @@ static dh_status run_sample(planning *planning, dh_trial *out)
 }
 
 /* All of the corpus, where it lies. What was known of it by the sample is then known exactly. */
-static dh_status run_whole(planning *planning)
+static dh_status run_whole(plan_work *planning)
 {
     const dh_options *options = planning->options;
     planning->request.job.whole = true;
@@ -249,7 +267,7 @@ static dh_status run_whole(planning *planning)
 }
 
 /* What the second sample may be: as much as its trial has time for, and as there is room for. */
-static dh_status second_size(const planning *planning, double *out)
+static dh_status second_size(const plan_work *planning, double *out)
 {
     const dh_trial *small = &planning->small;
     const double grows =
@@ -267,12 +285,12 @@ static dh_status second_size(const planning *planning, double *out)
     return DH_OK;
 }
 
-static double cut_deadline(const planning *planning)
+static double cut_deadline(const plan_work *planning)
 {
     return dh_seconds() + planning->sample_seconds * CUT_SHARE;
 }
 
-static dh_status run_trials(planning *planning)
+static dh_status run_trials(plan_work *planning)
 {
     dh_sampler *sampler = planning->sampler;
     const double first = (double)FIRST_SAMPLE * planning->ranks;
@@ -294,7 +312,7 @@ static dh_status run_trials(planning *planning)
     return DH_OK;
 }
 
-static dh_status measure(planning *planning)
+static dh_status measure(plan_work *planning)
 {
     DH_TRY(dh_trial_folder_create(planning->options, &planning->folder));
     DH_TRY(dh_buffer_printf(&planning->trial_folder, "%s/trial", (const char *)planning->folder.data));
@@ -315,7 +333,7 @@ static dh_status measure(planning *planning)
 
 /* ---- the command ------------------------------------------------------------------------------------- */
 
-static dh_status print(const planning *planning)
+static dh_status print(const plan_work *planning)
 {
     const dh_plan_report report = {
         .request = &planning->request,
@@ -342,7 +360,7 @@ static dh_status print(const planning *planning)
     return status;
 }
 
-static dh_status plan_run(planning *planning)
+static dh_status plan_run(plan_work *planning)
 {
     if (planning->options->argument_count == 0) {
         return dh_error(DH_USAGE, "dhatu plan needs at least one INPUT (dhatu plan --help)");
@@ -357,7 +375,7 @@ static dh_status plan_run(planning *planning)
 
 dh_status dh_command_plan(const dh_options *options)
 {
-    planning planning = {.options = options};
+    plan_work planning = {.options = options};
     dh_status status = plan_run(&planning);
     dh_sampler_free(planning.sampler);
     if (planning.folder.size > 0) {

@@ -150,15 +150,17 @@ static void estimate_time(const dh_trial *small, const dh_trial *large, const dh
 
 /* ---- space ------------------------------------------------------------------------------------------- */
 
-/* Memory grows with a rank's share of the corpus up to what --memory allows. A giant document takes its own.
- */
+/* What is brought together grows with a rank's share of the corpus, up to --memory. All else grows slowly:
+ * buffers that were not full yet, a larger document here and there. A giant document takes its own. */
 static void estimate_memory(const dh_trial *small, const dh_trial *large, const dh_corpus_facts *corpus,
                             const dh_plan_job *job, dh_estimate *out)
 {
-    const double ranks = (double)job->nodes * job->ranks_per_node;
-    const double line = dh_plan_line(small->content / small->ranks, small->memory,
-                                     large->content / large->ranks, large->memory, corpus->content / ranks);
-    const double limited = line < job->memory_limit ? line : job->memory_limit;
+    const double share = corpus->content / ((double)job->nodes * job->ranks_per_node);
+    const double x1 = small->content / small->ranks;
+    const double x2 = large->content / large->ranks;
+    const double grown = job->brings_together ? dh_plan_line(x1, small->memory, x2, large->memory, share)
+                                              : dh_plan_power(x1, small->memory, x2, large->memory, share);
+    const double limited = grown < job->memory_limit ? grown : job->memory_limit;
     out->rank_memory = limited > large->memory ? limited : large->memory;
     out->node_memory = out->rank_memory * job->ranks_per_node;
 }

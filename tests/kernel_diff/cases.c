@@ -461,8 +461,9 @@ static void add_set(case_list *list, uint32_t index, uint32_t sets)
 case_list *case_list_create(int size)
 {
     /* Counts of documents are spread over nine sets, and again over the next nine. */
-    enum { SETS_SMALL = 1, SETS_QUICK = 9, SETS_FULL = 90 };
-    const uint32_t sets = size == SIZE_SMALL ? SETS_SMALL : size == SIZE_QUICK ? SETS_QUICK : SETS_FULL;
+    enum { SETS_QUICK = 9 };
+    static const uint32_t sets_of[] = {[SIZE_SMALL] = 1, [SIZE_SHORT] = 3, [SIZE_QUICK] = SETS_QUICK, [SIZE_FULL] = 90};
+    const uint32_t sets = sets_of[size];
     case_list *list = sample_allocate(1, sizeof *list);
     *list = (case_list){.count = 0};
     for (uint32_t p = 0; p < DH_PERMUTATIONS_MAX; p++) {
@@ -472,7 +473,7 @@ case_list *case_list_create(int size)
     for (uint32_t index = 0; index < sets; index++) {
         add_set(list, index, SETS_QUICK);
     }
-    if (size != SIZE_SMALL) {
+    if (size >= SIZE_QUICK) {
         add_large(list);
     }
     return list;

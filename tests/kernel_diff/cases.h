@@ -35,7 +35,7 @@ typedef struct case_list {
     uint32_t count, capacity;
 } case_list;
 
-enum { SIZE_SMALL = 0, SIZE_QUICK, SIZE_FULL };
+enum { SIZE_SMALL = 0, SIZE_SHORT, SIZE_QUICK, SIZE_FULL };
 
 case_list *case_list_create(int size);
 void case_list_free(case_list *list);

@@ -2,9 +2,10 @@
  * with the reference (reference.h) on random and adversarial batches. Equality to the last bit, floats
  * included.
  *
- *     kernel_diff [--quick] [--seed N] [--backend NAME] [--break OUTPUT]
+ *     kernel_diff [--quick | --short] [--seed N] [--backend NAME] [--break OUTPUT]
  *
  * --quick     fewer batches: under a minute on two cores
+ * --short     fewer again, and no large ones: for sanitizers
  * --backend   this one alone; it is an error where it cannot be had
  * --break     turns a bit of this output of each backend, or behind it ("sentinel"): the comparison must fail
  *
@@ -25,7 +26,7 @@ enum { GUARD = 128, POISON = 0xA5, LANES = 3, BREAK_NOTHING = -1, BREAK_SENTINEL
 typedef struct diff_options {
     const char *backend; /* NULL: all */
     uint64_t seed;
-    bool is_quick;
+    int size;   /* SIZE_ of the list of cases */
     int broken; /* BREAK_NOTHING, an output or BREAK_SENTINEL */
 } diff_options;
 
@@ -409,7 +410,7 @@ static bool run_cpu(const diff_options *options, const case_list *list)
             bool opened = false;
             dh_cpu_features_text(features & ~without, text, sizeof text);
             (void)snprintf(target.label, sizeof target.label, "cpu with %s", text);
-            const bool with_large = !options->is_quick || without == 0;
+            const bool with_large = options->size == SIZE_FULL || without == 0;
             good = run_target(&target, options, list, with_large, &opened) && opened && good;
         }
     }
@@ -458,11 +459,11 @@ static int output_named(const char *name)
 
 static bool parse(int argc, char **argv, diff_options *options)
 {
-    *options = (diff_options){.seed = 1, .broken = BREAK_NOTHING};
+    *options = (diff_options){.seed = 1, .broken = BREAK_NOTHING, .size = SIZE_FULL};
     for (int a = 1; a < argc; a++) {
         const char *value = a + 1 < argc ? argv[a + 1] : NULL;
-        if (strcmp(argv[a], "--quick") == 0) {
-            options->is_quick = true;
+        if (strcmp(argv[a], "--quick") == 0 || strcmp(argv[a], "--short") == 0) {
+            options->size = argv[a][2] == 'q' ? SIZE_QUICK : SIZE_SHORT;
             continue;
         }
         a++;
@@ -483,7 +484,7 @@ static bool parse(int argc, char **argv, diff_options *options)
 
 static int usage(void)
 {
-    (void)fputs("usage: kernel_diff [--quick] [--seed N] [--backend NAME] [--break OUTPUT]\nOUTPUT: sentinel",
+    (void)fputs("usage: kernel_diff [--quick | --short] [--seed N] [--backend NAME] [--break OUTPUT]\nOUTPUT: sentinel",
                 stderr);
     for (int o = 0; o < OUTPUTS; o++) {
         (void)fprintf(stderr, " %s", output_kinds[o].name);
@@ -500,9 +501,7 @@ int main(int argc, char **argv)
     }
     sample_seed(options.seed);
     const double start = seconds_now();
-    case_list *list = case_list_create(options.broken != BREAK_NOTHING ? SIZE_SMALL
-                                       : options.is_quick              ? SIZE_QUICK
-                                                                       : SIZE_FULL);
+    case_list *list = case_list_create(options.broken != BREAK_NOTHING ? SIZE_SMALL : options.size);
     printf("seed %llu: %u batches, %.1f s for what is expected\n", (unsigned long long)options.seed,
            list->count, seconds_now() - start);
     bool good = true;

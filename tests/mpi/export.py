@@ -444,7 +444,7 @@ def main():
     checks = Checks()
     with folder() as work:
         corpus = Corpus(checks, work, h5py)
-        run_parts(PARTS, chosen, lambda part: part(corpus))
+        run_parts(PARTS, chosen, lambda part: part(corpus), 3)
     checks.exit()
 
 

@@ -353,13 +353,8 @@ def check_file_limit(checks, work):
     size, wanted = None, None
     for label, part in (("no limit", None), ("of the spill", 0.02), ("of the result", 0.97)):
         output = f"{work}/limited.h5"
-        limit = None if part is None else int(size * part)
-
-        def lower(limit=limit):
-            if limit is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-        outcome = support.run(["run", *JOBS, "-o", output, source], limit=HANG, preexec_fn=lower)
+        wrapper = support.limited(resource.RLIMIT_FSIZE, int(size * part)) if part else ()
+        outcome = support.run(["run", *JOBS, "-o", output, source], limit=HANG, wrapper=wrapper)
         if part is None:
             checks.ended(outcome, 0, label)
             size, wanted = os.path.getsize(output), support.prints(output)
@@ -473,37 +468,27 @@ def check_spill_disk(checks, disk, run, work, source, wanted, spill):
 # ---- all of it --------------------------------------------------------------------------------------------------
 
 
-def run_disks(checks):
+def run_disks(checks, work):
     """Mounts need a name space; a user's own will do, where the system allows one."""
     command = support.mount_command()
     if command is None:
         return checks.note("full disks are left out: no tmpfs can be mounted")
-    done = subprocess.run([*command, sys.executable, "-B", os.path.abspath(__file__), support.program(), "disks"],
+    done = subprocess.run([*command, sys.executable, "-B", os.path.abspath(__file__), support.program(), "disks-inside"],
                           check=False)
     return checks.equal(done.returncode, 0, "full disks")
 
 
 PARTS = {"usage": check_usage, "existing": check_existing, "bad": check_bad_limits, "permissions": check_permissions,
          "spills": check_spills, "limit": check_file_limit, "vanished": check_vanished, "shrunk": check_shrunk,
-         "kills": check_kills}
+         "kills": check_kills, "disks": run_disks, "disks-inside": check_disks}
 
 
 def main():
-    """failures.py [PROGRAM [PART]]"""
+    """failures.py [PROGRAM] [PART...]"""
     checks = support.Checks()
-    only = sys.argv[2] if len(sys.argv) > 2 else None
-    if only == "disks":
-        with support.folder() as work:
-            check_disks(checks, work)
-        checks.exit()
-    for name, check in PARTS.items():
-        if only in (None, name):
-            began = time.monotonic()
-            with support.folder() as work:
-                check(checks, work)
-            print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
-    if only is None:
-        run_disks(checks)
+    only, _ = support.words_given(PARTS)
+    support.run_in_folders(PARTS, only or [name for name in PARTS if name != "disks-inside"],
+                           lambda check, work: check(checks, work), 3)
     checks.exit()
 
 

@@ -415,11 +415,7 @@ def check_limits(checks, bench, sample):
             limited(checks, bench, sample, place, ranks, kind, value)
     for number in sample.of((4, 8, 12, 14, 16, 18, 20, 22, 24, 28, 32), 4):  # from the start: MPI itself may fail then, in its own way
         case = bench.case()
-
-        def lower(number=number):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
-
-        outcome = case.run(preexec_fn=lower, limit=20)
+        outcome = case.run(wrapper=support.limited(resource.RLIMIT_NOFILE, number), limit=20)
         label = f"{number} open files from the start"
         checks.that(not outcome.timed_out, f"{label}: hangs", outcome)
         checks.that(outcome.code != 0 or case.whole(), f"{label}: exit code 0 without a right result", outcome)
@@ -606,7 +602,7 @@ def main():
     with support.folder() as work:
         bench = support.Bench(checks, work)
         support.run_parts(PARTS, only or [name for name in PARTS if name != "disks-inside"],
-                          lambda check: check(checks, bench, Sample(count)))
+                          lambda check: check(checks, bench, Sample(count)), 3)
     checks.exit()
 
 

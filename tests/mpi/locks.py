@@ -358,7 +358,7 @@ def main():
     checks = support.Checks()
     support.program()
     print(f"seed {SEED}")
-    support.run_in_folders(PARTS, parts, lambda check, work: check(checks, work, count or DOUBLE_STARTS))
+    support.run_in_folders(PARTS, parts, lambda check, work: check(checks, work, count or DOUBLE_STARTS), 3)
     checks.exit()
 
 

@@ -257,8 +257,7 @@ def check_leave(checks, bench, count):
     if count is not None:
         cases += [("shuffle", at, at + 2, ranks, how) for at in range(1, 9) for ranks in RANKS
                   for how in (usr1, signal.SIGUSR2, term, "stop", "--max-time")]
-    for place, first, second, ranks, how in cases:
-        leaves(checks, bench, place, first, second, ranks, how)
+    support.side_by_side(lambda *case: leaves(checks, bench, *case), cases, 2)
 
 
 def leaves(checks, bench, place, first, second, ranks, how):
@@ -420,7 +419,7 @@ def main():
         if not only or set(only) & set(parts):
             with support.folder() as work:
                 bench = kind(checks, work)
-                support.run_parts(parts, only, lambda check: check(checks, bench, count))
+                support.run_parts(parts, only, lambda check: check(checks, bench, count), 3, ["leave"])
     checks.exit()
 
 

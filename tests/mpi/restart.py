@@ -1072,7 +1072,7 @@ def main():
     checks = support.Checks()
     support.program()
     print(f"seed {SEED}")
-    support.run_in_folders(PARTS, parts, lambda check, work: check(checks, work, "long" in sys.argv[1:]))
+    support.run_in_folders(PARTS, parts, lambda check, work: check(checks, work, "long" in sys.argv[1:]), 3, ["max-time"])
     checks.exit()
 
 

@@ -607,7 +607,7 @@ def main():
         with support.folder() as work:
             check_by_chance(checks, work, *(numbers + [1, 600][len(numbers):]))
     else:
-        support.run_in_folders(PARTS, chosen, lambda check, work: check(checks, work))
+        support.run_in_folders(PARTS, chosen, lambda check, work: check(checks, work), 3)
     checks.exit()
 
 

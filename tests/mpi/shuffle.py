@@ -78,30 +78,34 @@ def errors_end_all(checks, work):
         "the list cannot be written": (74, {"fault": "call=write,error=ENOSPC,path=stage-test"}, "stage-test"),
         "no memory": (1, {"fault": "call=allocate,error=ENOMEM,path=to be sorted,rank=1"}, "out of memory"),
     }
-    for name, (code, options, message) in cases.items():
-        for ranks in (2, 3):
-            folder = tempfile.mkdtemp(dir=work)
-            got = run("make", folder, ranks, pairs=400000, **options)
-            what = f"{name}, {ranks} ranks"
-            checks.equal((got.code, got.outcome.timed_out), (code, False), what)
-            checks.that(message in got.outcome.err, f"{what}: no word of it: {got.outcome.tail()}")
-            checks.equal(os.listdir(folder), [], f"{what}: files are left")
+
+    def error_ends_all(name, ranks):
+        code, options, message = cases[name]
+        folder = tempfile.mkdtemp(dir=work)
+        got = run("make", folder, ranks, pairs=400000, **options)
+        what = f"{name}, {ranks} ranks"
+        checks.equal((got.code, got.outcome.timed_out), (code, False), what)
+        checks.that(message in got.outcome.err, f"{what}: no word of it: {got.outcome.tail()}")
+        checks.equal(os.listdir(folder), [], f"{what}: files are left")
+
+    support.side_by_side(error_ends_all, [(name, ranks) for name in cases for ranks in (2, 3)])
 
 
 def killed(checks, work):
     """Killed at a named place, the next attempt makes the stage, or finds it."""
-    wanted = None
-    for place, at in (("none", 1), ("shuffle", 1), ("shuffle", 2), ("stage-part", 1), ("stage", 1)):
+    whole = run("make", tempfile.mkdtemp(dir=work), 3, pairs=200000)
+    wanted = (whole.pairs, whole.hash)
+
+    def killed_at(place, at):
         folder = tempfile.mkdtemp(dir=work)
         first = run("make", folder, 3, pairs=200000, fault=f"call=place,path={place},at={at},rank=0,error=KILL")
-        if place == "none":
-            wanted = (first.pairs, first.hash)
-            continue
         checks.that(first.code != 0, f"killed at {place}: ended with 0")
         checks.that(not os.path.exists(f"{folder}/stage-test"), f"killed at {place}: there is a stage")
         second = run("make", folder, 2, pairs=200000, epoch=2)
         checks.equal((second.code, getattr(second, "pairs", None), getattr(second, "hash", None)), (0, *wanted),
                      f"killed at {place}")
+
+    support.side_by_side(killed_at, (("shuffle", 1), ("shuffle", 2), ("stage-part", 1), ("stage", 1)))
 
 
 def main():

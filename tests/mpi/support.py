@@ -5,9 +5,11 @@ results are read by h5py where it is there, else by `dhatu inspect --json`.
 """
 
 import atexit
+import concurrent.futures
 import contextlib
 import gzip
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -74,7 +76,7 @@ def environment(extra=None):
         TMPDIR=session,  # where what is killed leaves its folder
         OMPI_MCA_orte_tmpdir_base=session,
     )
-    memory = memory_folder()
+    memory = own_folder(memory_folder())
     if memory:
         result.update(OMPI_MCA_btl_vader_backing_directory=memory, OMPI_MCA_osc_sm_backing_directory=memory)
     result.update(extra or {})
@@ -100,7 +102,14 @@ def session_folder(known=[]):
         known.append(tempfile.mkdtemp(prefix="dhatu-mpi-"))
         os.chmod(known[0], 0o777)
         atexit.register(shutil.rmtree, known[0], True)
-    path = tempfile.mkdtemp(dir=known[0])
+    return own_folder(known[0])
+
+
+def own_folder(above):
+    """A folder of one run's own, below one that goes when the test ends; any user may write to it."""
+    if above is None:
+        return None
+    path = tempfile.mkdtemp(dir=above)
     os.chmod(path, 0o777)
     return path
 
@@ -144,6 +153,12 @@ def finish(process, limit):
             os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()
     return Outcome(process.args, process.returncode, out, err, time.monotonic() - began, timed_out)
+
+
+def limited(kind, value):
+    """A wrapper under which the program has this limit of its resources (resource.RLIMIT_...)."""
+    set_limit = "import os, resource, sys; resource.setrlimit({0}, ({1}, {1})); os.execvp(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-S", "-c", set_limit.format(int(kind), value)]
 
 
 def run(arguments, ranks=0, limit=60, **options):
@@ -236,21 +251,35 @@ def words_given(parts):
     return [word for word in given if word in parts], count
 
 
-def run_parts(parts, chosen, run):
-    """Calls run(check) for the chosen parts, or all of them, and tells the time of each."""
-    for name, check in parts.items():
-        if not chosen or name in chosen:
-            began = time.monotonic()
-            run(check)
-            print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+def side_by_side(run, items, at_once=3):
+    """Calls run(*item) for each item, some at once: most of a run that is disturbed is waiting. Items begin in their
+    order, and must not share a random generator."""
+    environment()  # makes what all share
+    launcher_version()
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        for outcome in [pool.submit(run, *item) for item in items]:
+            outcome.result()
 
 
-def run_in_folders(parts, chosen, run):
+def run_parts(parts, chosen, run, at_once=1, alone=()):
+    """Calls run(check) for the chosen parts, or all of them, and tells the time of each. at_once: so many parts side by
+    side, but for those of `alone`, which come last, one by one."""
+    def part(name, check):
+        began = time.monotonic()
+        run(check)
+        print(f"{name}: {time.monotonic() - began:.1f} s\n", end="", flush=True)
+
+    wanted = [(name, check) for name, check in parts.items() if not chosen or name in chosen]
+    side_by_side(part, [item for item in wanted if item[0] not in alone], at_once)
+    side_by_side(part, [item for item in wanted if item[0] in alone], 1)
+
+
+def run_in_folders(parts, chosen, run, at_once=1, alone=()):
     """The same, run(check, work) with a folder of its own."""
     def in_folder(check):
         with folder() as work:
             run(check, work)
-    run_parts(parts, chosen, in_folder)
+    run_parts(parts, chosen, in_folder, at_once, alone)
 
 
 @contextlib.contextmanager
@@ -469,7 +498,7 @@ class Bench:
     make_corpus = staticmethod(small_corpus)
 
     def __init__(self, checks, work):
-        self.checks, self.work, self.count = checks, work, 0
+        self.checks, self.work, self.count = checks, work, itertools.count(1)
         self.corpus = self.make_corpus(f"{work}/corpus")
         good = self.case()
         checks.ended(good.run(), 0, "an undisturbed run")
@@ -489,8 +518,7 @@ class Bench:
 
     def case(self, start=None):
         """A new folder, in it a copy of the checkpoint `start`."""
-        self.count += 1
-        case = Case(self, f"{self.work}/case{self.count}")
+        case = Case(self, f"{self.work}/case{next(self.count)}")
         os.makedirs(case.path)
         if start:
             shutil.copytree(start, case.checkpoint, symlinks=True)

@@ -2,6 +2,8 @@
 
     bed.py [COMMAND...]      starts a bed, runs the command (a shell) in it as an ordinary user, ends the bed
 
+node1 has CPUs only; node2 has what passes for a GPU: Slurm is told of one, and OpenCL is seen there alone.
+
 Every node has its own name spaces of mounts, network, host name and processes, and all of them lie in name spaces
 of the bed, so that nothing outside is changed: no interface, no user, no service, no control group. One folder below
 /var/tmp is seen by all nodes and plays the network file system. Whatever ends the program ends the bed: its processes
@@ -36,7 +38,8 @@ PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "srun", "scon
 
 # Why each line: a requeued job is not to wait for the credential of its first start (cred_expire), nor a job for the
 # scheduler (SchedulerParameters); heterogeneous jobs are started by the backfill scheduler alone. The CPUs, the memory
-# and the GPUs of the nodes are made up (config_overrides).
+# and the GPU of the nodes are made up (config_overrides). node1 is taken first (Weight): with
+# node2 a heterogeneous job's first component would take the GPU's node from its second, and wait for ever.
 CONFIGURATION = """\
 ClusterName=bed
 SlurmctldHost=control
@@ -69,7 +72,8 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
 DefMemPerCPU=1000
-NodeName={nodes} CPUs=32 RealMemory=200000 Gres=gpu:h100:1 State=UNKNOWN
+NodeName=node1 CPUs=32 RealMemory=200000 Weight=1 State=UNKNOWN
+NodeName=node2 CPUs=32 RealMemory=200000 Weight=2 Gres=gpu:h100:1 State=UNKNOWN
 PartitionName=main Nodes={nodes} Default=YES PriorityTier=1 PreemptMode=OFF MaxTime=INFINITE
 PartitionName=low Nodes={nodes} PriorityTier=1 PreemptMode=REQUEUE GraceTime=5 MaxTime=INFINITE
 PartitionName=urgent Nodes={nodes} PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE
@@ -220,7 +224,7 @@ class Bed:
         nodes = ",".join(NODES)
         self._write("slurm.conf", CONFIGURATION.format(folder=folder, nodes=nodes))
         self._write("cgroup.conf", "CgroupPlugin=cgroup/v1\n")
-        self._write("gres.conf", "AutoDetect=off\nName=gpu Type=h100 File=/dev/zero\n")
+        self._write("gres.conf", "AutoDetect=off\nNodeName=node2 Name=gpu Type=h100 File=/dev/zero\n")
 
     def _write(self, name, text):
         with open(f"{self.folder}/{name}", "w", encoding="utf-8") as file:

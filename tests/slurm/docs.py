@@ -154,15 +154,14 @@ LAUNCHER = r"""#!/bin/bash
 # Copies the object that another build has compiled by the same command from the same source; compiles it otherwise.
 source=${!#}
 reused=$REUSE_OBJECTS
-command=() skip=0 object=
+command=() before= object=
 for word in "$@"; do
-    if ((skip)); then skip=0 && continue; fi
-    case $word in
-        -MD | -Werror) continue ;;
-        -MT | -MF) skip=1 && continue ;;
+    [[ $before != -o ]] || object=$word
+    case $before/$word in
+        -MT/* | -MF/* | */-MT | */-MF | */-MD | */-Werror) ;;
+        *) command+=("$word") ;;
     esac
-    [[ ${command[-1]-} != -o ]] || object=$word
-    command+=("$word")
+    before=$word
 done
 text="${command[*]}"
 text=${text//$PWD/BUILD}
@@ -353,7 +352,7 @@ class Reader:
 
     def translate(self, text):
         for name, real in self.names.items():
-            text = re.sub(rf"(?<![\w-]){re.escape(name)}(?!\w)" if name.isdigit() else re.escape(name), real, text)
+            text = re.sub(rf"(?<!\d){name}(?!\d)" if name.isdigit() else re.escape(name), real, text)
         return text
 
     def follow(self, page):

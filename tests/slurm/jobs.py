@@ -24,7 +24,7 @@ OPTIONS = (*support.JOBS, "--segment-size", "64K", "--commit-interval", "1")
 SIDE_BY_SIDE = 6
 LIMIT = 120  # seconds for a job to end
 OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
-LOG_LINES = 60
+LOG_LINES = 40  # of each job's log, to show of a failure
 JOURNAL_HEADER, JOURNAL_ENTRY = 64, 128  # bytes
 
 
@@ -36,7 +36,7 @@ class Suite:
     """The bed, a corpus, and what an undisturbed run makes of it."""
 
     def __init__(self, bed):
-        self.bed, self.ending = bed, threading.Event()
+        self.bed, self.ending, self.has_opencl = bed, threading.Event(), support.opencl_devices() > 0
         self.corpus = support.small_corpus(f"{bed.folder}/work/corpus")
         output = f"{bed.folder}/work/undisturbed.h5"
         outcome = support.run(["run", *OPTIONS, "-o", output, self.corpus], limit=60, env={
@@ -73,9 +73,8 @@ class Case:
         if seconds:
             pause = max(1, round(seconds * ranks * 1000 / self.suite.spill_writes))
             variables["DHATU_FAULT"] = f"{SPILL_WRITE},sleep={pause},persist"
-        options = ["--mem-per-cpu=500M", *options] if not any("--mem" in option for option in options) else options
         number = self.bed.submit(
-            ["--time=10", *options, f"{self.bed.folder}/prefix/share/dhatu/slurm/{script}", *OPTIONS, *run, "-o", self.output,
+            ["--time=10", "--mem-per-cpu=500M", *options, f"{self.bed.folder}/prefix/share/dhatu/slurm/{script}", *OPTIONS, *run, "-o", self.output,
              self.suite.corpus], environment=variables, folder=self.folder)
         return number
 
@@ -107,8 +106,10 @@ class Case:
                        for path in glob.glob(f"{self.checkpoint}/journal-*"))
         self.wait(lambda: entries() > more_than, "segments in the checkpoint folder", 60)
 
-    def log(self):
-        return "".join(f"--- {os.path.basename(path)}\n{read(path)}" for path in sorted(glob.glob(f"{self.folder}/*.log")))
+    def log(self, lines=None):
+        """What the jobs said; of each the last lines."""
+        return "".join(f"--- {os.path.basename(path)}\n" + "".join(read(path).splitlines(True)[-lines if lines else None:])
+                       for path in sorted(glob.glob(f"{self.folder}/*.log")))
 
     # ---- checks --------------------------------------------------------------------------------------------------
 
@@ -145,8 +146,18 @@ def read(path):
         return file.read()
 
 
+def hosts_of(report):
+    return sorted({figures["host"] for figures in report["rank_figures"]})
+
+
+def devices_of(report):
+    """The host of each rank that has a device."""
+    return [figures["host"] for figures in report["rank_figures"] if figures.get("device")]
+
+
 TWO_NODES = ("--nodes=2", "--ntasks-per-node=2")
 TWO_RANKS = ("--nodes=2", "--ntasks-per-node=1")
+ONE_NODE = ("--nodes=1", "--ntasks-per-node=2")
 
 
 # ---- undisturbed ---------------------------------------------------------------------------------------------------
@@ -155,26 +166,24 @@ TWO_RANKS = ("--nodes=2", "--ntasks-per-node=1")
 def two_nodes(case, launcher):
     number = case.submit(TWO_NODES, environment={"DHATU_LAUNCHER": launcher})
     report = case.completed(number, restarts=0)
-    case.equal(sorted({figures["host"] for figures in report["rank_figures"]}), list(slurm.NODES), "hosts of the ranks")
+    case.equal(hosts_of(report), list(slurm.NODES), "hosts of the ranks")
     case.equal(len(report["rank_figures"]), 4, "ranks")
 
 
 def gpu(case):
     """The GPU is made up: OpenCL on the CPU is the device."""
-    number = case.submit(["--nodes=1", "--ntasks-per-node=3"], ["--backend", "opencl"], script="dhatu-gpu.sbatch",
-                         environment={"DHATU_LAUNCHER": "srun"})
+    number = case.submit(["--nodes=1", "--ntasks-per-node=3"], ["--backend", "opencl"], script="dhatu-gpu.sbatch")
     report = case.completed(number, restarts=0)
-    devices = [figures["device"]["name"] for figures in report["rank_figures"] if figures.get("device")]
-    case.that(devices, "no rank has a device")
-    case.note(f"{len(devices)} of {len(report['rank_figures'])} ranks with a device")
+    case.equal((len(report["rank_figures"]), devices_of(report)), (3, ["node2"]), "ranks, and where those with a device are")
 
 
 # ---- left as asked, and requeued -----------------------------------------------------------------------------------
 
 
 def time_limit(case):
-    """Slurm's smallest limit is a minute, and the signal may come up to a minute early."""
-    number = case.submit(["--nodes=1", "--ntasks=2", "--nodelist=node1", "--time=1", "--signal=B:USR1@45"], seconds=35)
+    """Slurm's smallest limit is a minute, and it looks every 30 s: the signal comes 0 to 30 s after the first start,
+    and about 16 s after the later ones."""
+    number = case.submit([*ONE_NODE, "--nodelist=node2", "--time=1", "--signal=B:USR1@45"], seconds=50)
     case.completed(number, restarts=(2, None), limit=210)
 
 
@@ -187,13 +196,13 @@ def asked(case, launcher):
 
 
 def cancelled(case):
+    """It is not requeued; one that was submitted to follow it goes on."""
     number = case.submit(TWO_RANKS, seconds=20)
+    again = case.submit([*TWO_RANKS, f"--dependency=afterany:{number}"])
     case.committed()
     case.bed.out(["scancel", number])
     job = case.over(number, 30)
     case.equal((job["JobState"], job["Restarts"]), ("CANCELLED", "0"), "state and restarts of the cancelled job")
-    case.that(os.path.isdir(case.checkpoint), "the checkpoint of a cancelled job is gone")
-    again = case.submit(TWO_RANKS)
     report = case.completed(again, restarts=0)
     case.that(report["recovered"]["documents"] > 0, "the later job begins from the start")
     case.equal(case.bed.job(number)["JobState"], "CANCELLED", "the cancelled job, later")
@@ -201,11 +210,10 @@ def cancelled(case):
 
 def preempted(case):
     """Both want more than half of one node's memory."""
-    memory = ["--mem=120000", "--nodelist=node2"]
-    number = case.submit(["--partition=low", "--nodes=1", "--ntasks=2", *memory], seconds=20)
+    number = case.submit([*ONE_NODE, "--partition=low", "--mem-per-cpu=60000", "--nodelist=node2"], seconds=20)
     case.committed()
-    urgent = case.bed.submit(["--partition=urgent", "--ntasks=1", *memory, "--output=/dev/null", "--wrap=sleep 2"],
-                             folder=case.folder)
+    urgent = case.bed.submit(["--partition=urgent", "--mem=120000", "--nodelist=node2", "--output=/dev/null",
+                              "--wrap=sleep 2"], folder=case.folder)
     case.wait(lambda: case.bed.job(urgent)["JobState"] == "COMPLETED", "the urgent job", 60)
     case.completed(number, restarts=1)
 
@@ -219,7 +227,7 @@ def requeued(case):
 
 def chain(case):
     """Each task leaves by itself; the next goes on; those behind the end have nothing to do."""
-    number = case.submit([*TWO_RANKS, "--array=1-4%1"], ["--max-time", "5s"], seconds=9)
+    number = case.submit([*TWO_RANKS, "--array=1-4%1"], ["--max-time", "10s"], seconds=12)
     tasks = [f"{number}_{i}" for i in range(1, 5)]
     jobs = [case.over(task, LIMIT) for task in tasks]
     codes = [job["ExitCode"] for job in jobs]
@@ -249,7 +257,7 @@ def no_progress(case):
     job = case.over(number, 90)
     case.note(f"state {job['JobState']}, exit code {job['ExitCode']}, restarts {job['Restarts']}")
     case.that(job["JobState"] == "FAILED" and not job["ExitCode"].startswith("0:"), "the job did not fail")
-    case.that(1 <= int(job["Restarts"]) <= 2, f"{job['Restarts']} restarts with a limit of 2")
+    case.equal(job["Restarts"], "1", "restarts of two starts without progress")
     case.completed(case.submit(TWO_RANKS), restarts=0)
 
 
@@ -257,26 +265,25 @@ def no_progress(case):
 
 
 def heterogeneous(case):
-    number = case.submit(run=["--backend", "opencl"], script="dhatu-het.sbatch")
+    """One run on a node without devices and on one that has what passes for a GPU."""
+    number = case.submit(["--ntasks-per-node=2", ":", "--ntasks-per-node=2", "--mem-per-cpu=500M", "--time=10"],
+                         ["--backend", "opencl"], script="dhatu-het.sbatch")
     report = case.completed(number, restarts=0)
-    case.equal(sorted({figures["host"] for figures in report["rank_figures"]}), list(slurm.NODES), "hosts of the ranks")
-    devices = [figures["host"] for figures in report["rank_figures"] if figures.get("device")]
-    case.note(f"ranks {len(report['rank_figures'])}, devices on {devices}")
-    case.that(devices, "no rank has a device")
+    case.equal(hosts_of(report), list(slurm.NODES), "hosts of the ranks")
+    case.equal((len(report["rank_figures"]), devices_of(report)), (4, ["node2"]), "ranks, and where those with a device are")
 
 
 # ---- a node is lost --------------------------------------------------------------------------------------------------
 
 
 def node_lost(case):
-    number = case.submit(["--nodes=1", "--ntasks=2", "--nodelist=node2"], seconds=15)
+    """slurmd, the job's processes and the network of its node are gone at once."""
+    number = case.submit(ONE_NODE, seconds=15)
     case.committed()
-    # The job may run anywhere when it starts again.
-    case.bed.out(["scontrol", "update", f"JobId={number}", "ReqNodeList="], root=True)
-    case.bed.lose("node2")
-    job = case.completed(number, restarts=1)
-    hosts = sorted({figures["host"] for figures in job["rank_figures"]})
-    case.equal(hosts, ["node1"], "hosts of the ranks that finished")
+    case.equal(case.bed.job(number)["NodeList"], "node1", "the job's node")
+    case.bed.lose("node1")
+    report = case.completed(number, restarts=1)
+    case.equal(hosts_of(report), ["node2"], "hosts of the ranks that finished")
 
 
 CASES = {
@@ -295,10 +302,15 @@ CASES = {
     "heterogeneous": heterogeneous,
     "node-lost": node_lost,
 }
+NEED_OPENCL = ("gpu", "heterogeneous")
 
 
 def run_case(suite, name):
     began = time.monotonic()
+    if name in NEED_OPENCL and not suite.has_opencl:
+        wanted = os.environ.get("CI") == "true"
+        print(f"{name}: {'FAILED' if wanted else 'skipped'}: OpenCL sees no device", flush=True)
+        return not wanted
     case = Case(suite, name)
     try:
         CASES[name](case)
@@ -308,8 +320,7 @@ def run_case(suite, name):
     print(f"{name}: {'passed' if problem is None else 'FAILED'}, {time.monotonic() - began:.1f} s; {'; '.join(case.notes)}",
           flush=True)
     if problem is not None and not suite.ending.is_set():
-        tail = "\n".join(case.log().splitlines()[-LOG_LINES:])
-        print(f"{name}: {problem}\n{tail}\n--- bed\n{suite.bed.logs()}", flush=True)
+        print(f"{name}: {problem}\n{case.log(LOG_LINES)}--- bed\n{suite.bed.logs()}", flush=True)
     return problem is None
 
 

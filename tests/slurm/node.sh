@@ -18,6 +18,9 @@ mount -t tmpfs -o mode=1777 tmpfs /tmp
 if [[ -d /sys/fs/cgroup ]]; then
     mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
 fi
+if [[ $node == node1 && -d /etc/OpenCL/vendors ]]; then
+    mount -t tmpfs -o mode=755 tmpfs /etc/OpenCL/vendors # a node without devices
+fi
 ip link set lo up
 until ip link show eth0 >/dev/null 2>&1; do sleep 0.05; done
 ip address add "$address" dev eth0

@@ -23,6 +23,8 @@
 #include "read/stream.h"
 #include "read/stream_decoder.h"
 
+#include "support.h"
+
 #if DHATU_HAVE_BZIP2
 #include <bzlib.h>
 #endif

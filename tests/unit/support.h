@@ -138,12 +138,25 @@ static inline void assert_says(const char *message, const char *part)
 
 /* ---- loops and random numbers ------------------------------------------------------------------------ */
 
-/* Turns of a long random loop: a twentieth with DHATU_TEST_SHORT=1 (valgrind). */
+/* With DHATU_TEST_SHORT=N long tests do an Nth of their work (sanitizers, valgrind); 1: all of it. */
+static inline unsigned support_share(void)
+{
+    const char *text = getenv("DHATU_TEST_SHORT");
+    const unsigned long share = text == NULL ? 1 : strtoul(text, NULL, 10);
+    return share == 0 ? 1 : (unsigned)share;
+}
+
+/* Turns of a long random loop. */
 static inline unsigned support_turns(unsigned turns)
 {
-    const char *is_short = getenv("DHATU_TEST_SHORT");
-    const bool shorten = is_short != NULL && is_short[0] != '\0' && is_short[0] != '0';
-    return shorten ? (turns + 19) / 20 : turns;
+    const unsigned share = support_share();
+    return (turns + share - 1) / share;
+}
+
+/* The step through all of something. It is odd: every bit of a byte has its turn. */
+static inline unsigned support_step(void)
+{
+    return 2 * support_share() - 1;
 }
 
 /* xorshift64*: the same numbers on every machine. */

@@ -12,6 +12,8 @@
 
 #include "kernels/sha256.h"
 
+#include "support.h"
+
 enum { SENTINEL_SIZE = 256, SENTINEL = 0xC5, POISON = 0x5C };
 
 /* -- a second, plain SHA-256 (FIPS 180-4, 6.2), whose constants are computed, not copied ------------ */
@@ -336,6 +338,9 @@ static void batches_of_many_sizes(void **unused)
     uint32_t prefix_count = names_make(prefix);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         for (uint32_t kind = 0; kind < 3; kind++) {
+            if (support_share() > 1 && counts[i] >= 1000 && kind != i % 3) {
+                continue;
+            }
             uint64_t same = random_next() % 700;
             for (uint32_t d = 0; d < counts[i]; d++) {
                 /* all of one size; mixed with many zeros; small, with some larger */
@@ -358,7 +363,7 @@ static void one_large_document_among_small(void **unused)
     for (uint32_t d = 0; d < 50; d++) {
         size[d] = random_next() % 40;
     }
-    size[20] = 3 << 20;
+    size[20] = support_turns(3 << 20);
     sizes_check(size, 50, prefix, prefix_count);
 }
 

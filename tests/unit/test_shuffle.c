@@ -533,7 +533,7 @@ static void test_a_poll_that_ends_it(void **state)
 {
     (void)state;
     unsigned polls = 1U << 30;
-    for (unsigned at = 1; at < 400; at += 13) {
+    for (unsigned at = 1; at < 400; at += 13 * support_share()) {
         dh_shuffle_options options = options_of(DH_SHUFFLE_MEMORY_MIN, DH_COMBINE_NONE);
         polls = at;
         options.poll = poll_that_ends;

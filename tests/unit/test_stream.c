@@ -120,6 +120,9 @@ static void test_gzip_headers(void **state)
     static const size_t name[] = {0, 5, 300000};
     for (uint8_t flags = 0; flags < 32; flags++) {
         for (size_t k = 0; k < 3; k++) {
+            if (support_share() > 1 && k != (flags + flags / 4U) % 3) {
+                continue;
+            }
             dh_buffer file = {0};
             put_member(&file, text.data, text.size, 6, flags, extra[k], name[k]);
             expect_bytes(&file, DH_STREAM_INTACT, &text);
@@ -302,6 +305,9 @@ static void test_gzip_large(void **state)
         }
         for (int level = 0; level <= 9; level += 3) {
             for (int strategy = Z_DEFAULT_STRATEGY; strategy <= Z_FIXED; strategy++) {
+                if (support_share() > 1 && ((size_t)(level / 3 + strategy) + d) % 5 != 0) {
+                    continue;
+                }
                 dh_buffer file = {0};
                 static const uint8_t head[10] = {0x1F, 0x8B, 8};
                 put(&file, head, sizeof head);

@@ -1,6 +1,8 @@
 /* UTF-8: table 3-7 of Unicode, maximal subparts, and a byte-at-a-time reference on random bytes. */
 #include "text/utf8.h"
 
+#include "support.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -247,7 +249,8 @@ static void agrees_with_the_reference_on_random_bytes(void **state)
     (void)state;
     uint8_t text[90];
     uint8_t expected[3 * sizeof text];
-    for (int round = 0; round < 300000; round++) {
+    const unsigned rounds = support_turns(300000);
+    for (unsigned round = 0; round < rounds; round++) {
         const size_t size = random_text(text, sizeof text);
         uint64_t expected_count = 0;
         const size_t expected_size = reference_repair(text, size, expected, &expected_count);
