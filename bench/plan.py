@@ -7,7 +7,7 @@ FOLDER has .jsonl or .jsonl.gz shards with a field "text". dhatu plan and the ru
 times, for every set of jobs, plain and gzip sources, and numbers of ranks. Printed: the median estimate over the median
 of the runs, for time, processor time, memory of the largest rank, result, most bytes in the checkpoint folder, and
 documents; * marks a time that is off by more than 25 %. A small --sample-time makes the corpus several times the sample.
-Times of a busy machine scatter; processor times of one rank do so less.
+Both sides leave out what ranks waited for processors that other programs had. Times of a busy machine scatter all the same.
 """
 import argparse
 import gzip
@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import tempfile
 import threading
+import time
 
 JOBS = ("profile", "profile,digest", "features", "vocab", "neardup", "profile,digest,features,vocab,neardup")
 LIMIT = 0.25
@@ -55,6 +56,36 @@ def watch(folder, stop, most):
         most[0] = max(most[0], size)
 
 
+def waited(process):
+    """Seconds that a process, or the one of its children that did so most, waited for a processor; None: it is gone."""
+    try:
+        children = pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        return max(int(pathlib.Path(f"/proc/{one}/schedstat").read_text().split()[1]) for one in children or [process]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def run_watched(command):
+    """Runs it. Returns what it had waited at some times: (time, seconds)."""
+    moments = []
+    with subprocess.Popen(command) as process:
+        while process.poll() is None:
+            moments.append((time.monotonic(), max(waited(process.pid) or 0, moments[-1][1] if moments else 0)))
+            time.sleep(0.005)
+    if process.returncode != 0:
+        raise SystemExit(f"{command}: {process.returncode}")
+    return moments
+
+
+def wait_of_last(moments, seconds):
+    """What of it was in the last seconds."""
+    begin = moments[-1][0] - seconds
+    before = max((moment for moment in moments if moment[0] <= begin), default=moments[0])
+    behind = min(moment for moment in moments if moment[0] >= begin)
+    part = (begin - before[0]) / (behind[0] - before[0]) if behind[0] > before[0] > 0 else 0
+    return moments[-1][1] - (before[1] + max(0, part) * (behind[1] - before[1]))
+
+
 def run(program, jobs, folder, ranks, output):
     command = [program, "run", "-q", "-f", "--backend", "cpu", "-j", jobs, "-o", str(output), str(folder)]
     if ranks > 1:
@@ -63,13 +94,14 @@ def run(program, jobs, folder, ranks, output):
     watcher = threading.Thread(target=watch, args=(str(output) + ".ckpt", stop, most))
     watcher.start()
     try:
-        subprocess.run(command, check=True)
+        moments = run_watched(command)
     finally:
         stop.set()
         watcher.join()
     report = json.loads(pathlib.Path(str(output) + ".run.json").read_text())
     figures = report["rank_figures"]
-    return {"seconds": report["seconds"], "memory": max(rank["memory_bytes"] for rank in figures),
+    wait = wait_of_last(moments, report["seconds"])
+    return {"seconds": report["seconds"] - wait, "wait": wait, "memory": max(rank["memory_bytes"] for rank in figures),
             "processor": sum(rank["seconds"]["user"] + rank["seconds"]["system"] for rank in figures),
             "result": report["result_bytes"], "scratch": most[0], "documents": report["documents"]}
 
@@ -117,7 +149,8 @@ def main():
             off = abs(ratio["seconds"] - 1) > LIMIT
             outside += off
             print(f"{jobs:40s} {source:8s} {ranks:5d} {100 * share:4.0f} %" + "".join(f"{ratio[figure]:11.2f}" for figure in FIGURES) +
-                  f" {statistics.median(made['seconds'] for made in runs):5.2f} s{' *' if off else ''}", flush=True)
+                  f" {statistics.median(made['seconds'] for made in runs):5.2f} s, waited "
+                  f"{statistics.median(made['wait'] for made in runs):5.2f} s{' *' if off else ''}", flush=True)
         print(f"{len(cases) - outside} of {len(cases)} times are within {100 * LIMIT:.0f} %")
 
 

@@ -93,12 +93,15 @@ load_modules() {
     done
 }
 
+# Is a folder a file system in memory? What lies there counts as memory of the job.
+is_in_memory() { [[ $(stat --file-system --format=%T "$1" 2>/dev/null) == @(tmpfs|ramfs) ]]; }
+
 # What all sites need. What may be lost goes to the node's own disk; the checkpoint stays beside the result.
 set_environment() {
     local folder=${SLURM_TMPDIR:-${TMPDIR-}}
     if [[ -n $folder && -d $folder && -w $folder ]]; then
         export TMPDIR=$folder
-        default DHATU_SCRATCH "$folder"
+        is_in_memory "$folder" || default DHATU_SCRATCH "$folder"
     fi
     # PoCL's plug-in of hwloc takes USR1 away from mpirun.
     default HWLOC_COMPONENTS -opencl
@@ -244,7 +247,7 @@ estimate() {
     [[ ! $gpus =~ ^[1-9][0-9]*$ ]] || options+=(--gpus "$gpus")
     text=$(timeout "$estimate_limit" "$program" plan --brief "${options[@]}" "$@" 2>&1) || code=$?
     if ((code == 0)); then
-        while IFS= read -r text; do line estimate "$text"; done <<<"$text"
+        printf '%s' "$text" | while IFS= read -r text || [[ -n $text ]]; do line estimate "$text"; done
     else
         line estimate "none (dhatu plan ended with exit code $code)"
     fi
@@ -373,14 +376,13 @@ go_on() {
 finish() {
     case $code in
         0) ;;
-        "$left_code") go_on ;;
         "$locked_code") note "another run holds the checkpoint (see above): wait for it; dhatu status $checkpoint shows how far it is" ;;
         2 | 65 | 70 | 74 | 78) note "exit code $code: a restart does not cure it; the message above names the cause" ;;
         *)
-            note "exit code $code: the run died or could not be started"
-            if [[ -n $asked || $(attempt_number) -gt $attempt ]]; then
+            ((code == left_code)) || note "exit code $code: the run died or could not be started"
+            if (($(attempt_number) > attempt)); then
                 go_on
-            else
+            else # a requeue might go round for ever
                 note "dhatu did not begin: the job is not requeued"
             fi
             ;;
@@ -406,9 +408,9 @@ dhatu_job() { # dhatu_job cpu|gpu|het ARGUMENTS...
         exit 0
     fi
     attempt=$(attempt_number)
-    if [[ -n $asked || -n $ended ]]; then
-        code=$left_code
-        finish
+    if [[ -n $asked$ended ]]; then
+        fail $left_code "signal $asked$ended came before dhatu was started: the job is not requeued." \
+            "Is --time longer than what --signal takes off?"
     fi
     launch "$@"
     wait_for_launcher

@@ -13,7 +13,7 @@ import numpy
 matplotlib.use("Agg")  # no display is needed
 from matplotlib import pyplot  # noqa: E402
 
-NAMED = 8  # terms that are written beside their points
+NAMED = (1, 2, 3, 5, 10, 20, 50)  # ranks whose terms are written beside their points
 
 if len(sys.argv) != 3:
     sys.exit(__doc__)
@@ -27,8 +27,9 @@ slope, height = numpy.polyfit(numpy.log(rank), numpy.log(frequency), 1)
 figure, axes = pyplot.subplots(figsize=(7, 5), layout="constrained")
 axes.loglog(rank, frequency, ".", label=f"the {len(frequency)} commonest of {different} terms, {occurrences} occurrences")
 axes.loglog(rank, numpy.exp(height) * rank**slope, label=f"slope {slope:.2f}")
-for number in range(min(NAMED, len(terms))):
-    axes.annotate(terms[number], (rank[number], frequency[number]), xytext=(4, 4), textcoords="offset points")
+for number in NAMED:
+    if number <= len(terms):
+        axes.annotate(terms[number - 1], (number, frequency[number - 1]), xytext=(4, 4), textcoords="offset points")
 axes.set_xlabel("rank")
 axes.set_ylabel("occurrences")
 axes.legend()

@@ -4,3 +4,6 @@
 #
 # Only where HDF5 or another library writes through MPI on Lustre, Open MPI's own MPI-IO may hang, and
 # `default OMPI_MCA_io romio321` takes the other one. dhatu writes with plain calls and never needs it.
+#
+# Where a run ends at once with "MPI_Win_allocate failed", UCX has no network that it can use for windows (Ethernet alone):
+# `default OMPI_MCA_osc ^ucx`.

@@ -6,3 +6,6 @@
 # --gpus-per-node=1. Put the result and the checkpoint on /scratch or /project, which all nodes see.
 modules StdEnv/2023 gcc openmpi hdf5-mpi
 gpu_modules cuda
+
+# On Ethernet UCX may have nothing for MPI's windows ("MPI_Win_allocate failed"); Open MPI's own ones do.
+default OMPI_MCA_osc ^ucx

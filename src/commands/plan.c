@@ -7,6 +7,7 @@
 #include "commands/plan_report.h"
 #include "commands/plan_sample.h"
 #include "commands/plan_trial.h"
+#include "commands/plan_wait.h"
 #include "read/content_hash.h"
 #include "reduce/features.h"
 #include "reduce/terms.h"
@@ -176,11 +177,11 @@ static dh_status discover(plan_work *planning)
         .exclude_prefix = output,
         .exclude_folder = (const char *)checkpoint.data,
     };
-    const double begin = dh_seconds();
+    const double begin = dh_working_seconds();
     if (status == DH_OK) {
         status = dh_plan_make(&plan, options->argument, (size_t)options->argument_count, &planning->block);
     }
-    planning->discover_seconds = dh_seconds() - begin;
+    planning->discover_seconds = dh_working_seconds() - begin;
     planning->plan = (const dh_plan *)(const void *)planning->block.data;
     dh_buffer_free(&checkpoint);
     return status;

@@ -18,8 +18,9 @@ typedef struct dh_trial {
     double content;
     uint32_t ranks;
     double documents, bad, text_bytes;
-    double seconds;       /* of the run itself */
-    double start_seconds; /* from the command to the run */
+    double seconds;        /* of the run itself, less waited_seconds; so are those of phases */
+    double waited_seconds; /* for processors that other programs had: the rank that waited most */
+    double start_seconds;  /* from the command to the run */
     double phase[DH_PLAN_PHASES];
     double processor_seconds; /* of all ranks, user and system; of all ranks are also those that follow, in
                                  the map phase */

@@ -98,6 +98,7 @@ static dh_status append_corpus(const dh_plan_report *report, dh_buffer *out)
         {"small_content_bytes", report->small->content},
         {"ranks", report->large->ranks},
         {"seconds", report->large->seconds},
+        {"waited_seconds", report->large->waited_seconds},
         {"small_seconds", report->small->seconds},
         {"decode_seconds_a_byte", corpus->decode_seconds},
         {"storage_seconds_a_byte", corpus->storage_seconds},

@@ -13,6 +13,8 @@ enum { LABEL = 10, HOUR = 60, DAY = 24, PERCENT = 100 };
 #define ERRORS 2.0
 /* A gain below this share is lost in what a GPU itself costs. */
 #define GAIN_LEAST 0.1
+/* Waiting below this is not worth a word. */
+#define WAITING_TOLD 0.1
 
 static dh_status label(dh_buffer *out, const char *name)
 {
@@ -190,6 +192,15 @@ static dh_status append_notes(const dh_plan_report *report, dh_buffer *out)
         DH_TRY(label(out, "note"));
         DH_TRY(dh_buffer_printf(out, "mpirun could not be used here: one rank was measured, and what ranks "
                                      "send each other was not\n"));
+    }
+    const double waited = report->large->waited_seconds;
+    if (waited > WAITING_TOLD * report->large->seconds) {
+        DH_TRY(label(out, "note"));
+        DH_TRY(dh_buffer_printf(
+            out,
+            "this machine is busy: the trial waited %.0f %% of its time for processors, which is "
+            "left out of all times\n",
+            PERCENT * waited / (waited + report->large->seconds)));
     }
     if (ranks > report->large->ranks) {
         DH_TRY(label(out, "note"));

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/log.h"
+#include "commands/plan_wait.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -323,7 +323,7 @@ static dh_status take_plain(dh_sampler *sampler)
         }
     }
     const uint64_t offset = (number - sampler->first_piece[low]) * PIECE;
-    const double begin = dh_seconds();
+    const double begin = dh_working_seconds();
     dh_stream *stream = NULL;
     size_t start = 0;
     DH_TRY(
@@ -331,7 +331,7 @@ static dh_status take_plain(dh_sampler *sampler)
     const dh_status status = read_plain_piece(sampler, stream, offset, &start);
     dh_stream_close(stream);
     DH_TRY(status);
-    sampler->plain_seconds += dh_seconds() - begin;
+    sampler->plain_seconds += dh_working_seconds() - begin;
     plain->taken_file_bytes += (double)sampler->piece.size;
     return take_records(sampler, PLAIN_RECORDS, sampler->piece.data + start, sampler->piece.size - start);
 }
@@ -360,10 +360,10 @@ static dh_status take_packed(dh_sampler *sampler)
     packed_source *packed = &sampler->packed[at];
     const uint64_t in = dh_stream_bytes_in(packed->stream);
     const uint64_t out = dh_stream_bytes_out(packed->stream);
-    const double begin = dh_seconds();
+    const double begin = dh_working_seconds();
     bool end = false;
     DH_TRY(read_more(packed->stream, PIECE, &packed->rest, &end));
-    sampler->packed_seconds += dh_seconds() - begin;
+    sampler->packed_seconds += dh_working_seconds() - begin;
     const uint64_t made = dh_stream_bytes_out(packed->stream) - out;
     class_members *members = &sampler->member[PACKED_RECORDS];
     /* At the end the whole file counts: what it was made of is known. */
@@ -399,7 +399,7 @@ static dh_status take_text(dh_sampler *sampler)
     if (strchr(path, '\n') != NULL) {
         return DH_OK; /* a list cannot name it */
     }
-    const double begin = dh_seconds();
+    const double begin = dh_working_seconds();
     dh_stream *stream = NULL;
     DH_TRY(dh_stream_open(path, 0, &sampler->options.records->limits, &stream));
     bool end = false;
@@ -410,7 +410,7 @@ static dh_status take_text(dh_sampler *sampler)
     }
     const uint64_t content = dh_stream_bytes_out(stream);
     if (dh_stream_compression(stream) == DH_COMPRESSION_NONE) {
-        sampler->plain_seconds += dh_seconds() - begin;
+        sampler->plain_seconds += dh_working_seconds() - begin;
     }
     dh_stream_close(stream);
     DH_TRY(status);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "commands/plan_record.h"
+#include "commands/plan_wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -341,8 +342,9 @@ static int end_process(pid_t process)
     return code;
 }
 
-/* Waits for the process and watches its checkpoint folder. */
-static dh_status watch(pid_t process, const char *folder, int *code, dh_trial *out)
+/* Waits for the process, and watches its checkpoint folder and how long its ranks wait. */
+static dh_status watch(pid_t process, bool under_mpirun, const char *folder, int *code,
+                       dh_wait_history *history, dh_trial *out)
 {
     pid_t ended = 0;
     dh_status status = DH_OK;
@@ -351,6 +353,10 @@ static dh_status watch(pid_t process, const char *folder, int *code, dh_trial *o
         status = dh_trial_poll(NULL);
         if (status == DH_OK) {
             status = look(folder, out);
+        }
+        if (status == DH_OK) {
+            const double waited = under_mpirun ? dh_waited_by_children(process) : dh_waited_seconds(process);
+            status = dh_wait_note(history, dh_seconds(), waited);
         }
         if (status == DH_OK) {
             ended = waitpid(process, code, WNOHANG);
@@ -429,8 +435,22 @@ static dh_status read_outcome(const char *folder, dh_trial *out)
     return file_size(folder, ".run.json", &out->other_bytes);
 }
 
+/* Which phase waited when is not known: each is shortened alike. */
+static void leave_out_waiting(double waited, dh_trial *out)
+{
+    const double share = waited < out->seconds ? 1 - waited / out->seconds : 1;
+    out->waited_seconds = (1 - share) * out->seconds;
+    out->seconds *= share;
+    out->rank_map_seconds *= share;
+    out->read_seconds *= share;
+    out->kernel_seconds *= share;
+    for (int p = 0; p < DH_PLAN_PHASES; p++) {
+        out->phase[p] *= share;
+    }
+}
+
 static dh_status run_in(const dh_trial_options *trial, bool quiet, char **arguments, char **environment,
-                        dh_trial *out)
+                        dh_wait_history *history, dh_trial *out)
 {
     char log[4096];
     char checkpoint[4096];
@@ -444,7 +464,7 @@ static dh_status run_in(const dh_trial_options *trial, bool quiet, char **argume
                      : dh_error(DH_FAILED, "%s: cannot be started: %s", arguments[0], strerror(error));
     }
     int code = 0;
-    DH_TRY(watch(process, checkpoint, &code, out));
+    DH_TRY(watch(process, trial->under_mpirun, checkpoint, &code, history, out));
     const double seconds = dh_seconds() - begin;
     const int exit_code = WIFEXITED(code) ? WEXITSTATUS(code) : SIGNAL_CODE + WTERMSIG(code);
     if (exit_code != 0) {
@@ -452,6 +472,7 @@ static dh_status run_in(const dh_trial_options *trial, bool quiet, char **argume
     }
     DH_TRY(read_outcome(trial->folder, out));
     out->start_seconds = seconds > out->seconds ? seconds - out->seconds : 0;
+    leave_out_waiting(dh_wait_of_last(history, out->seconds), out);
     return DH_OK;
 }
 
@@ -462,6 +483,7 @@ dh_status dh_trial_run(const dh_trial_options *trial, bool quiet, dh_trial *out)
     char **environment = NULL;
     bool there = false;
     dh_trial made = {0};
+    dh_wait_history history = {0};
     dh_status status = command_line(trial, &list);
     if (status == DH_OK) {
         status = make_arguments(&list, &arguments);
@@ -476,12 +498,13 @@ dh_status dh_trial_run(const dh_trial_options *trial, bool quiet, dh_trial *out)
         status = dh_folder_create(trial->folder);
     }
     if (status == DH_OK) {
-        status = run_in(trial, quiet, arguments, environment, &made);
+        status = run_in(trial, quiet, arguments, environment, &history, &made);
     }
     const dh_status removed = dh_trial_folder_remove(trial->folder);
     status = status == DH_OK ? removed : status;
     dh_buffer_free(&list.text);
     dh_buffer_free(&list.start);
+    dh_buffer_free(&history.moments);
     free(arguments);
     free(environment);
     if (status == DH_OK) {

@@ -26,7 +26,7 @@ typedef struct rank_figures {
     uint64_t node_memory, node_asked, node_peak, node_cpus;
 } rank_figures;
 
-enum { MEBI_BITS = 20, MEMORY_UNIT = 16 /* MiB */, MINUTE = 60 };
+enum { MEBI_BITS = 20, MEMORY_UNIT = 16 /* MiB */, OTHER_BYTES = 64 << MEBI_BITS, MINUTE = 60 };
 
 static const double margin = 1.25;     /* of what a run took, for the next one */
 static const double seconds_max = 1e9; /* that anybody asks for */
@@ -109,6 +109,13 @@ static dh_status add_node(const dh_run_report *report, rank_figures *figures)
     return DH_OK;
 }
 
+/* For a node whose ranks took so much: the next corpus may have a larger document, and launchers and shells
+ * count, too. */
+static uint64_t enough(uint64_t bytes)
+{
+    return (uint64_t)(margin * (double)bytes) + OTHER_BYTES;
+}
+
 static void add_to_totals(const rank_figures *figures, dh_run_totals *totals)
 {
     totals->documents += figures->documents;
@@ -122,8 +129,8 @@ static void add_to_totals(const rank_figures *figures, dh_run_totals *totals)
         totals->memory_node = figures->node_memory;
         totals->memory_asked = figures->node_asked;
     }
-    const uint64_t a_cpu = figures->node_cpus > 0 ? figures->node_memory / figures->node_cpus : 0;
-    totals->memory_a_cpu = a_cpu > totals->memory_a_cpu ? a_cpu : totals->memory_a_cpu;
+    const uint64_t a_cpu = figures->node_cpus > 0 ? enough(figures->node_memory) / figures->node_cpus : 0;
+    totals->enough_a_cpu = a_cpu > totals->enough_a_cpu ? a_cpu : totals->enough_a_cpu;
 }
 
 static uint64_t round_up(double value, uint64_t unit)
@@ -131,7 +138,8 @@ static uint64_t round_up(double value, uint64_t unit)
     return ((uint64_t)value + unit) / unit * unit;
 }
 
-/* What this run took, with a margin: the next corpus may have a larger document, the next node be busier. */
+/* What this run took, with a margin. Of memory nothing is said where earlier attempts did most of the work:
+ * nobody knows what they took. */
 static dh_run_advice advise(const dh_run_report *report, const dh_run_totals *totals)
 {
     const dh_job_facts *job = report->job;
@@ -139,9 +147,11 @@ static dh_run_advice advise(const dh_run_report *report, const dh_run_totals *to
     if (!job->is_slurm) {
         return advice;
     }
-    advice.a_cpu = job->memory_per_node == 0 && totals->memory_a_cpu > 0;
-    const uint64_t bytes = advice.a_cpu ? totals->memory_a_cpu : totals->memory_node;
-    advice.memory_mebis = round_up(margin * (double)(bytes >> MEBI_BITS), MEMORY_UNIT);
+    advice.a_cpu = job->memory_per_node == 0 && totals->enough_a_cpu > 0;
+    if (report->recovery->text_bytes <= totals->text_bytes) {
+        const uint64_t bytes = advice.a_cpu ? totals->enough_a_cpu : enough(totals->memory_node);
+        advice.memory_mebis = round_up((double)(bytes >> MEBI_BITS), MEMORY_UNIT);
+    }
     const double seconds = margin * (report->seconds + report->earlier_seconds);
     advice.time_seconds = round_up(seconds < seconds_max ? seconds : seconds_max, MINUTE) + MINUTE;
     return advice;
@@ -366,9 +376,10 @@ static dh_status append_advice(const dh_run_advice *advice, dh_buffer *out)
     if (!advice->is_there) {
         return dh_buffer_printf(out, "null");
     }
-    return dh_buffer_printf(out, "{\"%s\":%" PRIu64 ",\"time_seconds\":%" PRIu64 "}",
-                            advice->a_cpu ? "mem_per_cpu_mebibytes" : "mem_mebibytes", advice->memory_mebis,
-                            advice->time_seconds);
+    DH_TRY(dh_buffer_printf(out, "{"));
+    DH_TRY(
+        append_known(out, advice->a_cpu ? "mem_per_cpu_mebibytes" : "mem_mebibytes", advice->memory_mebis));
+    return dh_buffer_printf(out, ",\"time_seconds\":%" PRIu64 "}", advice->time_seconds);
 }
 
 static dh_status append_totals(const dh_run_report *report, const dh_run_totals *totals, dh_buffer *out)

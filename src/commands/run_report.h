@@ -43,7 +43,7 @@ typedef struct dh_run_totals {
     uint64_t memory_rank, memory_node; /* bytes at most: of a rank, of the ranks of a node together */
     uint64_t memory_asked;             /* of that node */
     uint64_t memory_peak;              /* of the job's control group, on any node, with cached files */
-    uint64_t memory_a_cpu;             /* most that ranks of a node took for each of its CPUs */
+    uint64_t enough_a_cpu;             /* memory for each CPU of any node, with a margin */
     uint32_t nodes;
     double user_seconds, system_seconds;
     double efficiency; /* of these in what was allocated */

@@ -440,12 +440,16 @@ static void say_advice(const dh_run_advice *advice)
     enum { MINUTE = 60, HOUR = 3600, DAY = 86400 };
     const uint64_t time = advice->time_seconds;
     char days[TIME_TEXT] = "";
+    char memory[TIME_TEXT] = "";
     if (time >= DAY) {
         (void)snprintf(days, sizeof days, "%" PRIu64 "-", time / DAY);
     }
-    dh_say("  enough for the same work: --%s=%" PRIu64 "M --time=%s%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64,
-           advice->a_cpu ? "mem-per-cpu" : "mem", advice->memory_mebis, days, time % DAY / HOUR,
-           time % HOUR / MINUTE, time % MINUTE);
+    if (advice->memory_mebis > 0) {
+        (void)snprintf(memory, sizeof memory, "--%s=%" PRIu64 "M ", advice->a_cpu ? "mem-per-cpu" : "mem",
+                       advice->memory_mebis);
+    }
+    dh_say("  enough for the same work: %s--time=%s%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64, memory, days,
+           time % DAY / HOUR, time % HOUR / MINUTE, time % MINUTE);
 }
 
 void dh_run_say_end(const dh_run_scene *scene, const dh_run_report *report, const dh_run_totals *totals)

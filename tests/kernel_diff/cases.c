@@ -462,7 +462,8 @@ case_list *case_list_create(int size)
 {
     /* Counts of documents are spread over nine sets, and again over the next nine. */
     enum { SETS_QUICK = 9 };
-    static const uint32_t sets_of[] = {[SIZE_SMALL] = 1, [SIZE_SHORT] = 3, [SIZE_QUICK] = SETS_QUICK, [SIZE_FULL] = 90};
+    static const uint32_t sets_of[] = {
+        [SIZE_SMALL] = 1, [SIZE_SHORT] = 3, [SIZE_QUICK] = SETS_QUICK, [SIZE_FULL] = 90};
     const uint32_t sets = sets_of[size];
     case_list *list = sample_allocate(1, sizeof *list);
     *list = (case_list){.count = 0};

@@ -484,7 +484,8 @@ static bool parse(int argc, char **argv, diff_options *options)
 
 static int usage(void)
 {
-    (void)fputs("usage: kernel_diff [--quick | --short] [--seed N] [--backend NAME] [--break OUTPUT]\nOUTPUT: sentinel",
+    (void)fputs("usage: kernel_diff [--quick | --short] [--seed N] [--backend NAME] [--break "
+                "OUTPUT]\nOUTPUT: sentinel",
                 stderr);
     for (int o = 0; o < OUTPUTS; o++) {
         (void)fprintf(stderr, " %s", output_kinds[o].name);

@@ -17,17 +17,17 @@ SUFFIXES = ("", ".quarantine.jsonl", ".vocab.tsv")
 
 
 def make_corpus(root):
-    """Large plain files, small ones, a tree of 3,000 small texts."""
-    big = mixed_lines(1, 6000)
+    """Large plain files, small ones, a tree of 1,500 small texts."""
+    big = mixed_lines(1, 3500)
     support.write(f"{root}/big.jsonl", b"\xef\xbb\xbf" + b"".join(big))
-    support.write(f"{root}/no-end.jsonl", b"".join(mixed_lines(2, 2500)).rstrip(b"\n"))
-    support.write(f"{root}/again.jsonl", b"".join(big[:2500]))  # repeats ids of another source
+    support.write(f"{root}/no-end.jsonl", b"".join(mixed_lines(2, 1500)).rstrip(b"\n"))
+    support.write(f"{root}/again.jsonl", b"".join(big[:1500]))  # repeats ids of another source
     support.write(f"{root}/empty.jsonl", b"")
     support.write(f"{root}/utf16.jsonl", ("\ufeff" + support.SENTENCES["en"][0] * 2000).encode("utf-16-le"))
     rng = random.Random(3)
     for i in range(40):
         support.write(f"{root}/small/{i % 7}/s{i}.ndjson", b"".join(mixed_lines(100 + i, rng.randint(0, 25))))
-    for i in range(3000):
+    for i in range(1500):
         text = support.sentences(rng, rng.randint(0, 3), rng.choice(("en", "fr", "xx")))
         support.write(f"{root}/tree/{i % 13:02d}/{i % 5}/t{i}.txt", text.encode())
     support.write(f"{root}/tree/binary.txt", b"a\0b" * 100)

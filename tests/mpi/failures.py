@@ -478,9 +478,10 @@ def run_disks(checks, work):
     return checks.equal(done.returncode, 0, "full disks")
 
 
-PARTS = {"usage": check_usage, "existing": check_existing, "bad": check_bad_limits, "permissions": check_permissions,
-         "spills": check_spills, "limit": check_file_limit, "vanished": check_vanished, "shrunk": check_shrunk,
-         "kills": check_kills, "disks": run_disks, "disks-inside": check_disks}
+# The long ones first: some run side by side.
+PARTS = {"kills": check_kills, "disks": run_disks, "vanished": check_vanished, "spills": check_spills, "usage": check_usage,
+         "bad": check_bad_limits, "permissions": check_permissions, "existing": check_existing, "limit": check_file_limit,
+         "shrunk": check_shrunk, "disks-inside": check_disks}
 
 
 def main():

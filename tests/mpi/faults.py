@@ -589,7 +589,8 @@ def read_only(checks, bench, sample, disk, where, place, ranks):
     return None
 
 
-PARTS = {"kills": check_kills, "strace-kills": check_strace_kills, "commits": check_commits, "errors": check_errors,
+# The long ones first: some run side by side.
+PARTS = {"errors": check_errors, "kills": check_kills, "strace-kills": check_strace_kills, "commits": check_commits,
          "strace-errors": check_strace_errors, "chains": check_chains, "limits": check_limits, "disks": check_disks,
          "disks-inside": check_disks_inside}
 

@@ -177,12 +177,12 @@ def check_figures(checks, label, outcome, report, cpus):
 
 
 def check_advice(checks, label, outcome, report, name, least):
-    """name: the option of sbatch; least: MiB that were used."""
+    """name: the option of sbatch; least: MiB that were used, and 51 more for what is no rank."""
     advice = report["advice"]
     key = name.replace("-", "_") + "_mebibytes"
     if not checks.that(advice and key in advice, f"{label}: advice {advice}"):
         return
-    checks.that(least * 1.2 < advice[key] < least * 1.3 + 34, f"{label}: {advice[key]} MiB where {least} were used")
+    checks.that(least * 1.25 < advice[key] < least * 1.25 + 18, f"{label}: {advice[key]} MiB where {least} were used")
     checks.that(1.2 * report["seconds"] < advice["time_seconds"] < 1.3 * report["seconds"] + 125, f"{label}: {advice}")
     seconds = advice["time_seconds"]
     clock = f"{seconds // 3600:02}:{seconds % 3600 // 60:02}:{seconds % 60:02}"
@@ -199,7 +199,7 @@ def check_summary(checks, bench):
     check_figures(checks, "summary", outcome, report, 8)
     checks.equal(report["memory"]["asked_node_bytes"], NODE, "run.json: memory asked for")
     checks.that(f" of {NODE // MEBI} asked for" in outcome.err, "memory asked for", outcome)
-    check_advice(checks, "by CPU", outcome, report, "mem-per-cpu", report["memory"]["node_bytes"] // 4 // MEBI)
+    check_advice(checks, "by CPU", outcome, report, "mem-per-cpu", (report["memory"]["node_bytes"] / MEBI + 51) / 4)
     bad = {}
     for line in support.quarantine(output):
         bad[line["reason"]] = bad.get(line["reason"], 0) + 1
@@ -213,7 +213,7 @@ def check_summary(checks, bench):
     outcome, output = bench.run("by node", env, 2)
     report = support.run_report(output)
     checks.equal(report["memory"]["asked_node_bytes"], 4096 * MEBI, "by node: memory asked for")
-    check_advice(checks, "by node", outcome, report, "mem", report["memory"]["node_bytes"] // MEBI)
+    check_advice(checks, "by node", outcome, report, "mem", report["memory"]["node_bytes"] / MEBI + 51)
     for name in ("bad", "documents"):
         checks.equal(bench.report[name], report[name], f"at a workstation: {name} in run.json")
     plain = (bench.report["job"], bench.report["advice"], bench.report["cpu"]["allocated"], bench.report["cpu"]["efficiency"],
@@ -248,8 +248,8 @@ def check_odd(checks, bench):
 
 def check_left(checks, bench):
     output = bench.output()
-    slow = {**SLURM, "DHATU_FAULT": "call=read,path=.jsonl,sleep=60,persist"}
-    limit = ("--max-time", "3", "--grace", "2", "--commit-interval", "1", output)
+    slow = {**SLURM, "DHATU_FAULT": "call=read,path=.jsonl,sleep=80,persist"}
+    limit = ("--max-time", "7", "--grace", "2", "--commit-interval", "1", output)
     outcome, _ = bench.run("left", slow, 2, limit, 75)
     found = LEFT.search(outcome.err)
     status = support.run(["status", "--json", output + ".ckpt"])
@@ -265,7 +265,7 @@ def check_left(checks, bench):
                              r"about .*", found.group(4)), f"left: {found.group(4)}", outcome)
     begun = found.group(2)
     outcome, _ = bench.run("left behind the map phase", {**SLURM, "DHATU_FAULT": "call=read,path=spill,sleep=20,persist"}, 0,
-                           ("--max-time", "6", "--grace", "4", output), 75)
+                           ("--max-time", "9", "--grace", "4", output), 75)
     bench.says("it goes on", outcome, rf"^attempt 2 goes on: \d+ segments with {begun} documents are done",
                r"^  they took \d.*; at their rate the rest of the input takes about \d",
                r"^left because of --max-time: \d+ documents, 100\.0 % of the input are done.*; what needs all documents together is left$")
@@ -275,6 +275,8 @@ def check_left(checks, bench):
     bench.silent("the end", outcome, "at their rate")
     checks.that(report["advice"]["time_seconds"] > 1.25 * report["seconds"] + 4, "the advice forgets earlier attempts", outcome)
     checks.equal(report["restarts"], 2, "restarts in run.json")
+    checks.equal(report["advice"].get("mem_per_cpu_mebibytes", 0), None, "memory of attempts that nobody knows")
+    bench.says("the end", outcome, "^  enough for the same work: --time=00:")
     output = bench.output()
     outcome, _ = bench.run("left with nothing", slow, 0, ("--max-time", "2", "--grace", "1", "--commit-interval", "0", output), 75)
     bench.says("left with nothing", outcome, r"^left because of --max-time: 0 documents, 0\.0 % of the input are done$")

@@ -416,7 +416,7 @@ def main():
     parts = {"clusters": clusters, "giant": giant, "against": against, "restart": restart, "components": components}
     chosen, _ = words_given(parts)
     checks = Checks()
-    support.run_in_folders(parts, chosen, lambda check, work: check(checks, work))
+    support.run_in_folders(parts, chosen, lambda check, work: check(checks, work), 2, ["components"])
     checks.exit()
 
 

@@ -1062,8 +1062,9 @@ def check_growth(checks, work, full):
 
 # ---- all of it -----------------------------------------------------------------------------------------------------------
 
-PARTS = {"places": check_places, "map": check_map, "stream": check_stream, "signals": check_signals,
-         "max-time": check_max_time, "options": check_options, "refusals": check_refusals, "status": check_status}
+# The long ones first: some run side by side.
+PARTS = {"signals": check_signals, "options": check_options, "refusals": check_refusals, "map": check_map, "stream": check_stream,
+         "status": check_status, "places": check_places, "max-time": check_max_time}
 
 
 def main():

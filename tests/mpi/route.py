@@ -591,9 +591,10 @@ def check_by_chance(checks, work, seed, seconds):
     print(f"{bench.runs} runs, the next seed is {seed}")
 
 
-PARTS = {"ranks": check_ranks, "nodes": check_nodes, "choice": check_choice, "lost": check_lost, "memory": check_no_memory,
-         "hung": check_hung, "stopped": check_stopped, "leaving": check_leaving, "leaving-hung": check_leaving_hung, "killed": check_killed,
-         "limits": check_limits, "room": check_no_room}
+# The long ones first: some run side by side.
+PARTS = {"leaving": check_leaving, "killed": check_killed, "choice": check_choice, "lost": check_lost, "ranks": check_ranks,
+         "leaving-hung": check_leaving_hung, "hung": check_hung, "memory": check_no_memory, "nodes": check_nodes,
+         "stopped": check_stopped, "limits": check_limits, "room": check_no_room}
 
 
 def main():

@@ -191,40 +191,58 @@ class Reuse:
 
     def __init__(self, folder, program):
         self.folder, self.build = folder, os.path.dirname(os.path.dirname(os.path.realpath(program)))
-        self.count = 0
+        self.count, self.newer = 0, self._newer_sources()
         os.makedirs(folder)
-        os.chmod(folder, 0o777)
-        self.newest_header = max((os.path.getmtime(f"{slurm.SOURCE}/{name}") for name in source_files() if name.endswith(".h")),
-                                 default=0)
+        os.chmod(folder, 0o777)  # the launcher, which is the user's, notes there what it compiles
         database = f"{self.build}/compile_commands.json"
         if os.path.exists(database):
             with open(database, encoding="utf-8") as file:
                 for entry in json.load(file):
                     self._add(entry)
         self.cuda, self.cuda_compiler = "", shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
-        compiled, source = f"{self.build}/kernels/backend_cuda.cu.o", f"{slurm.SOURCE}/kernels/backend_cuda.cu"
-        if self.cuda_compiler and os.path.exists(compiled) and self._is_new(compiled, source):
-            self.cuda = compiled
+        if self.cuda_compiler and self._is_new("kernels/backend_cuda.cu.o"):
+            self.cuda = f"{self.build}/kernels/backend_cuda.cu.o"
 
-    def _is_new(self, compiled, source):
-        return os.path.getmtime(compiled) > max(os.path.getmtime(source), self.newest_header)
+    def _newer_sources(self):
+        """Object -> whether one of its sources has changed since it was compiled, as ninja knows them."""
+        done = subprocess.run(["ninja", "-C", self.build, "-t", "deps"], capture_output=True, text=True, check=False)
+        found, name, compiled = {}, None, 0
+        for line in done.stdout.splitlines() if done.returncode == 0 else ():
+            head = re.match(r"(\S+): #deps", line)
+            if head:
+                name = head[1]
+                found[name] = not os.path.exists(f"{self.build}/{name}")
+                compiled = 0 if found[name] else os.path.getmtime(f"{self.build}/{name}")
+            elif line.strip() and not found[name]:
+                path = os.path.normpath(os.path.join(self.build, line.strip()))
+                found[name] = not os.path.exists(path) or os.path.getmtime(path) > compiled
+        return found
+
+    def _is_new(self, name):
+        return self.newer.get(name) is False
 
     def _add(self, entry):
         words = [word for word in shlex.split(entry["command"]) if word != "-Werror"]
         name = words[words.index("-o") + 1] if "-o" in words else ""
-        compiled = f"{self.build}/{name}"
-        if not name or not os.path.exists(compiled) or not entry["file"].startswith(slurm.SOURCE):
+        if not self._is_new(name) or not entry["file"].startswith(slurm.SOURCE):
             return
         with open(entry["file"], encoding="utf-8") as file:
-            names_folders = "_DATADIR" in file.read()
-        if names_folders or not self._is_new(compiled, entry["file"]):
-            return
+            if "_DATADIR" in file.read():  # what is compiled has the names of the folders in it
+                return
         text = " ".join(words).replace(self.build, "BUILD").replace(slurm.SOURCE, "SOURCE")
         os.makedirs(os.path.dirname(f"{self.folder}/{name}"), exist_ok=True)
-        for suffix, content in ((".command", text), (".path", compiled)):
+        for suffix, content in ((".command", text), (".path", f"{self.build}/{name}")):
             with open(f"{self.folder}/{name}{suffix}", "w", encoding="utf-8") as file:
                 file.write(content)
         self.count += 1
+
+    def compiled(self):
+        """How many the launcher did compile."""
+        try:
+            with open(f"{self.folder}/compiled", encoding="utf-8") as file:
+                return len(file.readlines())
+        except FileNotFoundError:
+            return 0
 
 
 class Cluster:
@@ -440,6 +458,23 @@ class Reader:
 ADDRESS = "https://example.org/dhatu.git"
 
 
+def check_the_check(checks):
+    """That a page which is wrong is found."""
+    output = "800 documents of 4 sources, content 78515a865eeb\nwrote out.h5 (0.5 MB)\n"
+    checks.equal(first_absent(["1,367 documents of 3 sources, content 0123456789ab", "...", "wrote ... (28.0 MB)"], output), None,
+                 "lines that are there")
+    for shown in (["800 records of 4 sources ..."], ["wrote out.h5 (0.5 MB)", "800 documents ..."], ["wrote out.h5"]):
+        checks.that(first_absent(shown, output) is not None, f"not found to be absent: {shown}")
+
+
+def ten_commands(checks):
+    """docs/clusters.md says that it takes ten."""
+    path = f"{slurm.SOURCE}/docs/clusters.md"
+    with open(path, encoding="utf-8") as file:
+        end = next(number for number, line in enumerate(file, 1) if line.startswith("## "))
+    checks.equal(len([step for step in read_page(path) if step.kind == "command" and step.line < end]), 10, "commands to a result")
+
+
 def main():
     given = sys.argv[1:]
     show = "--show" in given
@@ -450,6 +485,8 @@ def main():
         slurm.skip_or_fail(reason)
     slurm.leave_on_signals()
     checks = support.Checks()
+    check_the_check(checks)
+    ten_commands(checks)
     with slurm.Bed(program) as bed:
         cluster = Cluster(bed, program)
         if not os.path.exists(LMOD):
@@ -462,6 +499,7 @@ def main():
             reader.follow(page)
             print(f"docs/{page}.md: {time.monotonic() - began:.1f} s", flush=True)
         reader.last_jobs_end()
+        print(f"{cluster.reuse.compiled()} files were compiled", flush=True)
         reader.shell.close()
     checks.exit()
 
