@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How good the estimates of dhatu plan are.
 
-    bench/plan.py PROGRAM FOLDER [--runs 3] [--sample-time 1] [--ranks 1,2] [--sources plain,gzip] [--jobs SET ...]
+    bench/plan.py PROGRAM FOLDER [--runs 3] [--sample-time 2] [--ranks 1,2] [--sources plain,gzip] [--jobs SET ...]
 
 FOLDER has .jsonl or .jsonl.gz shards with a field "text". dhatu plan and the run that it is about go in turn, --runs
 times, for every set of jobs, plain and gzip sources, and numbers of ranks. Printed: the median estimate over the median
@@ -123,7 +123,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--sample-time", type=int, default=1)
+    parser.add_argument("--sample-time", type=int, default=2)
     parser.add_argument("--ranks", default="1,2")
     parser.add_argument("--sources", default="plain,gzip")
     parser.add_argument("--jobs", nargs="*", default=JOBS)

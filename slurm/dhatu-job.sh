@@ -20,9 +20,11 @@ home=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly left_code=75   # left as asked; work remains
 readonly locked_code=69 # another run holds the checkpoint
 readonly usage_code=2
+readonly timed_out_code=124 # of timeout(1)
+readonly not_known_code=127 # of wait: no such child
 readonly start_seconds=5  # before that a launcher or a rank may not catch signals yet
 readonly wait_seconds=60  # ranks that do not end after the first one did are ended
-readonly estimate_limit=60
+readonly estimate_limit=20
 
 say() { printf '%s\n' "$*"; }
 note() { printf 'dhatu-job: %s\n' "$*"; }
@@ -207,16 +209,14 @@ has_successor() {
     fi
 }
 
-may_requeue() { [[ ${DHATU_REQUEUE-} != no && $(job_fact Requeue) == 1 ]]; }
-
-# Options that would begin anew at every start.
+# Options that every task of an array would obey anew; of one job's starts the first alone does.
 refuse_endless() {
-    if is_array && flag_given f force DHATU_FORCE "$@"; then
+    is_array || return 0
+    if flag_given f force DHATU_FORCE "$@"; then
         fail $usage_code "--force in an array: every task would make the result again. Remove $result instead"
     fi
-    if flag_given '' fresh DHATU_FRESH "$@" && { is_array || may_requeue; }; then
-        fail $usage_code "--fresh would start over at every start of the job: remove $checkpoint instead," \
-            "or submit with --no-requeue"
+    if flag_given '' fresh DHATU_FRESH "$@"; then
+        fail $usage_code "--fresh in an array: every task would start over. Remove $checkpoint instead"
     fi
 }
 
@@ -237,24 +237,27 @@ quoted() {
 line() { printf '  %-11s %s\n' "$1" "$2"; } # line NAME TEXT
 
 estimate() {
-    local gpus=${SLURM_GPUS_ON_NODE-} text code=0 options
+    local gpus=${SLURM_GPUS_ON_NODE:-${SLURM_GPUS_PER_NODE-}} text code=0 options
     if [[ $state == open ]]; then
         "$program" status "$checkpoint" 2>&1 | sed 's/^/  /'
         return
     fi
     [[ $state == absent && ${DHATU_ESTIMATE-} != no ]] || return 0
+    gpus=${gpus##*:} # h100:1
     options=(--nodes "$nodes" --ranks-per-node $(((ranks + nodes - 1) / nodes)))
     [[ ! $gpus =~ ^[1-9][0-9]*$ ]] || options+=(--gpus "$gpus")
     text=$(timeout "$estimate_limit" "$program" plan --brief "${options[@]}" "$@" 2>&1) || code=$?
     if ((code == 0)); then
-        printf '%s' "$text" | while IFS= read -r text || [[ -n $text ]]; do line estimate "$text"; done
+        printf '%s' "$text" | while IFS= read -r text || [[ -n $text ]]; do line estimate "${text#estimate: }"; done
+    elif ((code == timed_out_code)); then
+        line estimate "none (dhatu plan takes more than $estimate_limit s)"
     else
         line estimate "none (dhatu plan ended with exit code $code)"
     fi
 }
 
 header() {
-    local start=$((${SLURM_RESTART_COUNT:-0} + 1)) end memory='' cores=${SLURM_CPUS_ON_NODE:-0} task='' a_node
+    local start=$((${SLURM_RESTART_COUNT:-0} + 1)) end cores=${SLURM_CPUS_ON_NODE:-0} task='' a_node
     a_node=$(((ranks + nodes - 1) / nodes))
     end=$(job_fact EndTime)
     ! is_array || task=", task $SLURM_ARRAY_TASK_ID of array $SLURM_ARRAY_JOB_ID"
@@ -264,9 +267,6 @@ header() {
     line site "$site, modules: ${LOADEDMODULES:-none}"
     line nodes "$nodes: $node_list"
     line ranks "$ranks, by $launcher${DHATU_LAUNCHER_OPTIONS:+ $DHATU_LAUNCHER_OPTIONS}"
-    [[ -z ${SLURM_MEM_PER_CPU-} ]] || memory="$SLURM_MEM_PER_CPU MiB a core"
-    [[ -z ${SLURM_MEM_PER_NODE-} ]] || memory="$SLURM_MEM_PER_NODE MiB a node"
-    [[ -z $memory ]] || line memory "$memory"
     line result "$result"
     case $state in
         absent) line checkpoint "$checkpoint: none yet" ;;
@@ -283,20 +283,29 @@ header() {
 # ---- launch and signals -------------------------------------------------------------------------------------
 
 ask_to_leave() { # a trap: ask_to_leave SIGNAL
+    signals=$((signals + 1))
+    [[ -n $asked ]] || asked=$1
+    forward
+}
+
+# Tells the launcher once what was asked, as soon as there is one.
+forward() {
     local wait_for
-    [[ -z $asked ]] || return 0
-    asked=$1
-    [[ -n $launched ]] || return 0
+    [[ -n $asked && -n $launched && -z $forwarded ]] || return 0
+    forwarded=yes
     wait_for=$((start_seconds - (SECONDS - launched)))
     ((wait_for <= 0)) || sleep "$wait_for"
     note "signal $asked: dhatu is asked to commit and leave"
     kill -s "$asked" "$launcher_pid" 2>/dev/null || true # it may have ended just now
 }
 
-be_ended() { ended=TERM; } # a trap: Slurm ends the job, and has told the ranks itself
+be_ended() { # a trap: Slurm ends the job, and has told the ranks itself
+    signals=$((signals + 1))
+    ended=TERM
+}
 
 set_traps() {
-    asked='' ended='' launched='' launcher_pid=''
+    signals=0 asked='' ended='' forwarded='' launched='' launcher_pid=''
     trap 'ask_to_leave USR1' USR1
     trap 'ask_to_leave USR2' USR2
     trap be_ended TERM
@@ -321,16 +330,22 @@ launch() {
     "${command[@]}" "$program" run "$@" &
     launcher_pid=$!
     launched=$SECONDS
+    forward # what came in between
 }
 
-# Sets code. A signal interrupts `wait`; the launcher's exit code stays until it is asked for.
+# Sets code. A signal interrupts `wait`, which then gives more than 128, and is called again. It may also have come just
+# before a `wait` that gave the launcher's own code: then the launcher is not known any more.
 wait_for_launcher() {
-    local before
+    local before earlier=''
     while true; do
-        before=$asked$ended
+        before=$signals
         code=0
-        wait "$launcher_pid" || code=$?
-        [[ $before != "$asked$ended" ]] || return 0
+        wait "$launcher_pid" 2>/dev/null || code=$?
+        if [[ -n $earlier ]] && ((code == not_known_code)); then
+            code=$earlier
+        fi
+        ((code > 128 && before != signals)) || return 0
+        earlier=$code
     done
 }
 

@@ -1,6 +1,6 @@
-/* dhatu plan: what a run would take. A sample of the corpus is run through dhatu run itself, in two sizes;
- * what is fixed and what grows with the corpus follows from the two. */
-#include "base/clock.h"
+/* dhatu plan: what a run would take. Samples of the corpus are run through dhatu run itself; what is fixed
+ * and what grows with the corpus follows from the last two, of which the larger one is three times the other.
+ */
 #include "base/file.h"
 #include "base/log.h"
 #include "commands/commands.h"
@@ -13,6 +13,7 @@
 #include "reduce/terms.h"
 #include "run/settings.h"
 
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@
 enum {
     MEBIBYTE = 1 << 20,
     FIRST_SAMPLE = 4 * MEBIBYTE, /* of each rank */
-    GROWTH_LEAST = 3, /* of the second sample over the first: else the two say nothing of what grows */
+    GROWTH_LEAST = 3, /* of the larger sample over the smaller one: else the two say nothing of what grows */
     TRIAL_RANKS_MAX = 8,
     SEGMENTS = 4, /* of a rank in a trial */
     MEMORY_LEAST = 16 * MEBIBYTE,
@@ -31,9 +32,12 @@ enum {
     SPACE_SHARE = 8 /* a sample takes at most this part of the free space: its trial writes more */
 };
 
-/* Of --sample-time: cutting a sample, and the second trial. The first one takes what it takes. */
-#define CUT_SHARE 0.2
+/* Of --sample-time: cutting a sample, at most, and the trial on the larger one. Those before it take a third
+ * of that. */
+#define CUT_SHARE 0.1
 #define TRIAL_SHARE 0.5
+/* Bytes kept of each byte of content, at the most, in pairs and terms. */
+#define TOGETHER 2.0
 /* A corpus so much larger than the second sample would be is read whole instead. */
 #define WHOLE_SHARE 1.3
 
@@ -155,6 +159,18 @@ static uint64_t least_memory(const dh_settings *settings, uint64_t ranks)
     return least;
 }
 
+/* What the run would refuse at its start. */
+static dh_status check_memory(const plan_work *planning)
+{
+    const uint64_t ranks = (uint64_t)planning->request.job.nodes * planning->request.job.ranks_per_node;
+    const uint64_t least = least_memory(&planning->settings, ranks);
+    if (least <= planning->settings.memory) {
+        return DH_OK;
+    }
+    return dh_error(DH_USAGE, "these jobs need --memory %" PRIu64 "M at least, on %" PRIu64 " ranks",
+                    least / MEBIBYTE + 1, ranks);
+}
+
 /* ---- sources ----------------------------------------------------------------------------------------- */
 
 /* As dhatu run does. */
@@ -189,14 +205,25 @@ static dh_status discover(plan_work *planning)
 
 /* ---- trials ------------------------------------------------------------------------------------------ */
 
-/* A trial's --memory is to its part of the corpus as the run's is to a rank's, so that what goes to the disk
- * there does so here. */
+/* Would the jobs bring more together than --memory? Of a byte of content they keep less than TOGETHER bytes.
+ */
+static void compare_memory(plan_work *planning)
+{
+    dh_plan_job *job = &planning->request.job;
+    const double share =
+        dh_sampler_corpus_content(planning->sampler) / ((double)job->nodes * job->ranks_per_node);
+    job->exceeds_memory = job->brings_together && TOGETHER * share > (double)planning->settings.memory;
+}
+
+/* A trial's --memory is to its part of the corpus as the run's is to a rank's where not all has room in it,
+ * so that what goes to the disk there does so here. */
 static uint64_t trial_memory(const plan_work *planning, double content)
 {
-    const double corpus = dh_sampler_corpus_content(planning->sampler);
-    const double ranks = (double)planning->request.job.nodes * planning->request.job.ranks_per_node;
+    const dh_plan_job *job = &planning->request.job;
+    const double share =
+        dh_sampler_corpus_content(planning->sampler) / ((double)job->nodes * job->ranks_per_node);
     const double memory = (double)planning->settings.memory;
-    const double scaled = corpus > 0 ? memory * (content / planning->ranks) / (corpus / ranks) : memory;
+    const double scaled = job->exceeds_memory ? memory * (content / planning->ranks) / share : memory;
     const uint64_t least = least_memory(&planning->settings, planning->ranks);
     const double limited = scaled < memory ? scaled : memory;
     return limited > (double)least ? (uint64_t)limited : least;
@@ -288,7 +315,7 @@ static dh_status second_size(const plan_work *planning, double *out)
 
 static double cut_deadline(const plan_work *planning)
 {
-    return dh_seconds() + planning->sample_seconds * CUT_SHARE;
+    return dh_working_seconds() + planning->sample_seconds * CUT_SHARE;
 }
 
 static dh_status run_trials(plan_work *planning)
@@ -300,12 +327,19 @@ static dh_status run_trials(plan_work *planning)
         dh_sampler_facts(sampler, &planning->corpus);
         return run_whole(planning);
     }
+    compare_memory(planning);
     DH_TRY(run_sample(planning, &planning->small));
     double second = 0;
     DH_TRY(second_size(planning, &second));
     if (dh_sampler_corpus_content(sampler) <= second * WHOLE_SHARE) {
         dh_sampler_facts(sampler, &planning->corpus);
         return run_whole(planning);
+    }
+    /* The first trial told the rate. For what grows it was too small: tables and buffers were still filling.
+     */
+    if (second / GROWTH_LEAST > planning->small.content) {
+        DH_TRY(dh_sampler_grow(sampler, second / GROWTH_LEAST, cut_deadline(planning)));
+        DH_TRY(run_sample(planning, &planning->small));
     }
     DH_TRY(dh_sampler_grow(sampler, second, cut_deadline(planning)));
     DH_TRY(run_sample(planning, &planning->large));
@@ -369,6 +403,7 @@ static dh_status plan_run(plan_work *planning)
     DH_TRY(read_request(planning));
     DH_TRY(dh_settings_resolve(planning->options, &planning->settings));
     set_memory_limit(planning);
+    DH_TRY(check_memory(planning));
     DH_TRY(discover(planning));
     dh_trial_catch_signals();
     return measure(planning);

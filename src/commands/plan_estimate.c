@@ -139,7 +139,7 @@ static void estimate_time(const dh_trial *small, const dh_trial *large, const dh
                                           large->processor_seconds, corpus->content) +
                              corpus->decode_seconds * corpus->compressed_content;
     const double kernels = large->content > 0 ? large->kernel_seconds / large->content * corpus->content : 0;
-    double moved = kernels / ranks;
+    double moved = kernels / busy_ranks(corpus, ranks);
     if (out->bounded_by_source) {
         moved = 0; /* the longest source alone: its reader has no kernel to be rid of */
     }
@@ -160,7 +160,8 @@ static void estimate_memory(const dh_trial *small, const dh_trial *large, const 
     const double x2 = large->content / large->ranks;
     const double grown = job->brings_together ? dh_plan_line(x1, small->memory, x2, large->memory, share)
                                               : dh_plan_power(x1, small->memory, x2, large->memory, share);
-    const double limited = grown < job->memory_limit ? grown : job->memory_limit;
+    const bool full = job->brings_together && job->exceeds_memory;
+    const double limited = !full && grown < job->memory_limit ? grown : job->memory_limit;
     out->rank_memory = limited > large->memory ? limited : large->memory;
     out->node_memory = out->rank_memory * job->ranks_per_node;
 }

@@ -53,6 +53,7 @@ typedef struct dh_plan_job {
     uint32_t nodes, ranks_per_node;
     double memory_limit;    /* most that a rank takes, but for giant documents */
     bool brings_together;   /* a job keeps something of all documents, up to --memory */
+    bool exceeds_memory;    /* more than --memory: parts of it go to the disk */
     double commit_interval; /* seconds; 0: never */
     bool whole;             /* the second trial was over the corpus itself */
 } dh_plan_job;

@@ -118,7 +118,7 @@ static dh_status append_space(const dh_plan_report *report, dh_buffer *out)
     DH_TRY(label(out, "scratch"));
     DH_TRY(dh_buffer_printf(out, "up to "));
     DH_TRY(dh_append_size(out, estimate->scratch_bytes));
-    DH_TRY(dh_buffer_printf(out, " in the checkpoint folder (spilled: "));
+    DH_TRY(dh_buffer_printf(out, " in the checkpoint folder and --scratch (spilled: "));
     DH_TRY(dh_append_size(out, estimate->spill_bytes));
     return dh_buffer_printf(out, "), %.0f files in all\n", estimate->scratch_files);
 }

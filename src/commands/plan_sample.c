@@ -1,6 +1,5 @@
 #include "commands/plan_sample.h"
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "commands/plan_wait.h"
 
@@ -466,7 +465,7 @@ static int next_class(const dh_sampler *sampler)
 
 dh_status dh_sampler_grow(dh_sampler *sampler, double content, double deadline)
 {
-    while (dh_sampler_content(sampler) < content && dh_seconds() < deadline) {
+    while (dh_sampler_content(sampler) < content && dh_working_seconds() < deadline) {
         DH_TRY(sampler->options.poll(NULL));
         const int class = next_class(sampler);
         if (class == CLASSES) {

@@ -18,8 +18,8 @@ typedef struct dh_sampler_options {
 dh_status dh_sampler_create(const dh_sampler_options *options, dh_sampler **out);
 void dh_sampler_free(dh_sampler *sampler);
 
-/* Takes pieces until the sample has so many bytes of content, the time (dh_seconds) is over, or all is taken.
- * Errors: DH_IO, DH_NO_MEMORY (logged), those of poll. */
+/* Takes pieces until the sample has so many bytes of content, the time (dh_working_seconds) is over, or all
+ * is taken. Errors: DH_IO, DH_NO_MEMORY (logged), those of poll. */
 dh_status dh_sampler_grow(dh_sampler *sampler, double content, double deadline);
 
 double dh_sampler_content(const dh_sampler *sampler);        /* of the sample */

@@ -139,8 +139,8 @@ static bool is_own(dh_option_id id)
         DH_OPTION_KEEP_CHECKPOINT, DH_OPTION_BREAK_LOCK, DH_OPTION_FINGERPRINT,  DH_OPTION_MAX_TIME,
         DH_OPTION_GRACE,           DH_OPTION_MAX_BAD,    DH_OPTION_STRICT,       DH_OPTION_BACKEND,
         DH_OPTION_DEVICES,         DH_OPTION_ROUTE,      DH_OPTION_SEGMENT_SIZE, DH_OPTION_MEMORY,
-        DH_OPTION_PROGRESS,        DH_OPTION_WHERE,      DH_OPTION_CONFIG,       DH_OPTION_QUIET,
-        DH_OPTION_VERBOSE,         DH_OPTION_HELP};
+        DH_OPTION_PROGRESS,        DH_OPTION_SCRATCH,    DH_OPTION_WHERE,        DH_OPTION_CONFIG,
+        DH_OPTION_QUIET,           DH_OPTION_VERBOSE,    DH_OPTION_HELP};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         if (own[i] == id) {
             return true;
@@ -228,6 +228,16 @@ static dh_status command_line(const dh_trial_options *trial, words *list)
     return DH_OK;
 }
 
+static bool begins_with_one(const char *text, const char *const *prefix, size_t count)
+{
+    for (size_t p = 0; p < count; p++) {
+        if (strncmp(text, prefix[p], strlen(prefix[p])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The trial is a job of its own: it is no rank of a job step that this program may be in, and options come by
  * its command line. */
 static dh_status plain_environment(char ***out)
@@ -236,7 +246,7 @@ static dh_status plain_environment(char ***out)
         "DHATU_",           "SLURM_",         "PMIX_",        "PMI_",
         "OMPI_COMM_WORLD_", "OMPI_MCA_orte_", "OMPI_MCA_ess", "OMPI_UNIVERSE_SIZE",
         "MPI_LOCAL"};
-    static const char kept[] = "DHATU_DATA=";
+    static const char *const kept[] = {"DHATU_DATA=", "OMPI_MCA_orte_tmpdir_base="};
     size_t count = 0;
     while (environ[count] != NULL) {
         count++;
@@ -246,11 +256,8 @@ static dh_status plain_environment(char ***out)
     char **plain = memory;
     size_t left = 0;
     for (size_t i = 0; i < count; i++) {
-        bool drop = false;
-        for (size_t d = 0; d < sizeof dropped / sizeof *dropped; d++) {
-            drop |= strncmp(environ[i], dropped[d], strlen(dropped[d])) == 0;
-        }
-        if (!drop || strncmp(environ[i], kept, sizeof kept - 1) == 0) {
+        if (!begins_with_one(environ[i], dropped, sizeof dropped / sizeof *dropped) ||
+            begins_with_one(environ[i], kept, sizeof kept / sizeof *kept)) {
             plain[left++] = environ[i];
         }
     }

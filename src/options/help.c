@@ -106,7 +106,9 @@ dh_status dh_help_text(dh_command command, dh_buffer *out)
                             facts->arguments));
     DH_TRY(append_wrapped(out, facts->description, 0, 0));
     DH_TRY(dh_buffer_printf(out, "\nOptions (also as DHATU_NAME in the environment%s):\n",
-                            command == DH_COMMAND_RUN ? ", or in the file of --config" : ""));
+                            (dh_option_table[DH_OPTION_CONFIG].commands >> command & 1U) != 0
+                                ? ", or in the file of --config"
+                                : ""));
     for (int id = 0; id < DH_OPTION_COUNT; id++) {
         if ((dh_option_table[id].commands >> command & 1U) != 0) {
             DH_TRY(append_option(out, &dh_option_table[id]));

@@ -380,7 +380,9 @@ static dh_status take_file_line(dh_options *options, const char *where, char *li
         if (!is_command(line + 1)) {
             return dh_error(DH_USAGE, "%s: there is no command %s", where, line + 1);
         }
-        *here = strcmp(line + 1, dh_command_table[options->command].name) == 0;
+        *here = strcmp(line + 1, dh_command_table[options->command].name) == 0 ||
+                (options->command == DH_COMMAND_PLAN && /* of a run */
+                 strcmp(line + 1, dh_command_table[DH_COMMAND_RUN].name) == 0);
         return DH_OK;
     }
     char *equals = strchr(line, '=');

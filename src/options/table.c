@@ -182,10 +182,11 @@ const dh_option dh_option_table[DH_OPTION_COUNT] = {
     [DH_OPTION_SAMPLE_TIME] =
         {"sample-time", 0, DH_KIND_TIME, "TIME", "5", 1, 3600, NULL, PLAN, false,
          "how long the sample may take, about; a corpus that is done by then is read whole"},
-    [DH_OPTION_SCRATCH] =
-        {"scratch", 0, DH_KIND_TEXT, "DIR", NULL, 0, 0, NULL, RUN | PLAN, false,
-         "folder on each node's own disk for what may be lost (runs of shuffles; plan: its sample); it is removed "
-         "at the end. Default of run: the checkpoint folder; of plan: $SLURM_TMPDIR, else $TMPDIR, else /tmp"},
+    [DH_OPTION_SCRATCH] = {"scratch", 0, DH_KIND_TEXT, "DIR", NULL, 0, 0, NULL, RUN | PLAN, false,
+                           "folder on each node's own disk for what may be lost (runs of shuffles; plan: its "
+                           "sample); it is removed "
+                           "at the end. Default of run: the checkpoint folder; of plan: $SLURM_TMPDIR, else "
+                           "$TMPDIR, else /tmp"},
     [DH_OPTION_BRIEF] = {"brief", 0, DH_KIND_FLAG, NULL, "no", 0, 0, NULL, PLAN, false,
                          "print two or three lines, for the log of a job"},
     [DH_OPTION_RESTART_LIMIT] = {"restart-limit", 0, DH_KIND_COUNT, "N", NULL, 1, 1000000, NULL, STATUS,
@@ -251,10 +252,11 @@ const dh_command_facts dh_command_table[DH_COMMAND_COUNT] = {
          "and with GPUs; whether a GPU pays for these jobs; the cost, where prices are given; and #SBATCH "
          "lines for Slurm. It takes the same options and settings as the run.\n\nThe sample is read here, so "
          "the rates are those of this machine, its storage and its page cache: run it where the job will "
-         "run, as a short job. A sample never shows everything: the times have a margin, and the lines for "
-         "Slurm more of it. The time with GPUs is the best that could be, were all the work that kernels can "
-         "take free of charge.\n\nNo result is written. The sample and what the jobs make of it lie in a "
-         "folder of their own in --scratch and are removed at the end.",
+         "run, as a short job. Waiting for processors that other programs have is left out. A sample never "
+         "shows everything: the times have a margin, and the lines for Slurm more of it. The time with GPUs "
+         "is the best that could be, were all the work that kernels can take free of charge.\n\nNo result is "
+         "written. The sample and what the jobs make of it lie in a folder of their own in --scratch and are "
+         "removed at the end.",
          "dhatu plan -j profile,digest corpus/\ndhatu plan -j neardup --nodes 4 --ranks-per-node 64 --gpus "
          "h100:1 corpus/\ndhatu plan --brief -j vocab @files.txt\ndhatu plan --nodes 2 --price-cpu-node 1.92 "
          "--price-spot-cpu-node 0.61 --interruptions 0.1 corpus/"},

@@ -109,26 +109,36 @@ def skip_or_fail(reason):
     sys.exit(SKIPPED)
 
 
+def new_folder():
+    """(a folder for a bed, the lock that tells others that the bed lives)"""
+    while True:
+        folder = tempfile.mkdtemp(prefix=NAME, dir=BASE)
+        lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(f"{folder}/lock"):
+            return folder, lock
+        os.close(lock)  # another start took it for dead before it was locked, and removed it
+
+
 def remove_dead():
     """The folders that dead beds left."""
     for name in os.listdir(BASE):
         path = f"{BASE}/{name}"
         if not name.startswith(NAME) or os.path.islink(path):
             continue
-        try:
-            lock = os.open(f"{path}/lock", os.O_RDWR)
-        except FileNotFoundError:
-            with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError):  # another start is as far as this one
+            if not os.path.exists(f"{path}/lock"):
                 if time.time() - os.stat(path).st_mtime > OLD:
                     shutil.rmtree(path)
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path)
-        except BlockingIOError:
-            pass  # it lives
-        finally:
-            os.close(lock)
+                continue
+            lock = os.open(f"{path}/lock", os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path)
+            except BlockingIOError:
+                pass  # it lives
+            finally:
+                os.close(lock)
 
 
 def free_id():
@@ -161,9 +171,7 @@ class Bed:
 
     def start(self):
         remove_dead()
-        self.folder = tempfile.mkdtemp(prefix=NAME, dir=BASE)
-        self.lock = os.open(f"{self.folder}/lock", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.folder, self.lock = new_folder()
         os.chmod(self.folder, 0o755)
         self._write_files()
         self._install()
@@ -184,7 +192,7 @@ class Bed:
             self._wait_gone()
             self.process = None
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=False)
+            shutil.rmtree(self.folder)
             os.close(self.lock)
             self.folder = None
 

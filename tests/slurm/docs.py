@@ -3,19 +3,18 @@
     docs.py [PROGRAM] [--show] [PAGE...]      --show: prints what each command really said
 
 Every line that begins with "$ " in a block ```console is a command; they are run in their order, in one shell, and
-none may fail. The lines below it are what the page shows of its output: they must occur in this order, where numbers
-and hashes may be others and "..." stands for anything. A block ```python begins with the name of the file that it is
+none may fail. The lines below it are what the page shows of its output: they must occur in this order, where numbers,
+units of size and hashes may be others and "..." stands for anything. A block ```python begins with the name of the file that it is
 saved as. What a reader does between two commands is in comments that a rendered page does not show:
 
     <!-- wait: job ended -->        the last job that was submitted ends well
     <!-- wait: job left N -->       N of its starts have left with work to do (as the log says)
     <!-- wait: segments -->         the last job has made segments durable
-    <!-- wait: file PATH -->        the file is there
 
 What is replaced, and all of it: the address of the repository leads to a copy of this source tree (git's insteadOf);
 the objects that this test's own build has compiled by the same command from the same sources are copied instead of
 compiled again (a compiler launcher); the modules are empty ones (lmod; without it, a shell function that does nothing);
-the cluster says that it is Narval; the documentation of a machine without man pages is made up; $SCRATCH/corpus is a
+the cluster says that it is Narval; python3 is the one that runs this test; the documentation of a machine without man pages is made up; $SCRATCH/corpus is a
 corpus of a few documents; the numbers of jobs, /home/alice and /scratch/alice are those of the bed.
 Without matplotlib the plots are left out."""
 
@@ -42,8 +41,10 @@ PAGES = ("clusters", "tutorial")
 COMMAND_LIMIT = 120  # seconds
 BUILD_LIMIT = 900  # where there is nothing to copy
 JOB_LIMIT = 60
+JOURNAL_HEADER = 64  # bytes
 FEW_PAGES = 300  # of man; a machine with fewer gets some that are made up
 MODULES = ("StdEnv/2023", "gcc/12.3", "openmpi/4.1.5", "hdf5-mpi/1.14.2", "cuda/12.6", "python/3.11.5", "scipy-stack/2023b")
+SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er")]
 LMOD = "/usr/share/lmod/lmod/init/bash"
 CLUSTER = "narval"
 
@@ -95,15 +96,17 @@ def read_page(path):
 
 
 def pattern(line):
-    """What a shown line stands for: other numbers, other hashes, other blanks."""
+    """What a shown line stands for: other numbers and units of size, other hashes, other blanks."""
     parts = []
-    for part in re.split(r"(\.\.\.|[0-9a-f]{12,}|\d[\d,.]*|\s+)", line.strip()):
+    for part in re.split(r"(\.\.\.|[0-9a-f]{12,}|\d[\d,.]*|\b[kMG]?B\b|\s+)", line.strip()):
         if part == "...":
             parts.append(".*")
         elif re.fullmatch(r"[0-9a-f]{12,}", part):
             parts.append("[0-9a-f]+")
         elif re.match(r"\d", part):
             parts.append(r"[\d,.]+" if not part.endswith(".") else r"[\d,.]+\.?")
+        elif part in ("B", "kB", "MB", "GB"):
+            parts.append("[kMG]?B")
         elif part.isspace():
             parts.append(r"\s+")
         else:
@@ -200,8 +203,8 @@ class Reuse:
                 for entry in json.load(file):
                     self._add(entry)
         self.cuda, self.cuda_compiler = "", shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
-        if self.cuda_compiler and self._is_new("kernels/backend_cuda.cu.o"):
-            self.cuda = f"{self.build}/kernels/backend_cuda.cu.o"
+        if self.cuda_compiler:
+            self.cuda = self._cuda_object()
 
     def _newer_sources(self):
         """Object -> whether one of its sources has changed since it was compiled, as ninja knows them."""
@@ -217,6 +220,17 @@ class Reuse:
                 path = os.path.normpath(os.path.join(self.build, line.strip()))
                 found[name] = not os.path.exists(path) or os.path.getmtime(path) > compiled
         return found
+
+    def _cuda_object(self):
+        """CMake's rule keeps what it depends on in a file beside it, not with ninja. "": it is to be compiled."""
+        compiled = f"{self.build}/kernels/backend_cuda.cu.o"
+        if not os.path.exists(compiled) or not os.path.exists(f"{compiled}.d"):
+            return ""
+        with open(f"{compiled}.d", encoding="utf-8") as file:
+            paths = [word for word in file.read().replace("\\\n", " ").split() if word.startswith(slurm.SOURCE)]
+        sources = [path for path in paths if not path.startswith(self.build)]
+        new = sources and all(os.path.exists(path) and os.path.getmtime(path) < os.path.getmtime(compiled) for path in sources)
+        return compiled if new else ""
 
     def _is_new(self, name):
         return self.newer.get(name) is False
@@ -276,6 +290,7 @@ class Cluster:
 
     def write_tools(self):
         self.write(f"{self.tools}/reuse", LAUNCHER, 0o755)
+        self.write(f"{self.tools}/bin/python3", f'#!/bin/sh\nexec {sys.executable} "$@"\n', 0o755)
         if self.reuse.cuda:
             compiler = os.path.realpath(self.reuse.cuda_compiler)
             self.write(f"{self.tools}/cuda/bin/nvcc", NVCC.replace("REAL", compiler), 0o755)
@@ -299,17 +314,19 @@ class Cluster:
     def write_man_pages(self):
         """Some in each of the languages, and some that are nearly alike."""
         rng = random.Random(11)
-        for language, folder in (("en", "man"), ("fr", "man/fr"), ("xx", "man/de")):
+        for language in ("en", "fr", "de", "es", "it", "nl", "pl", "sv"):
+            folder, text_of = "man" if language == "en" else f"man/{language}", language if language in ("en", "fr") else "xx"
+            words = ["".join(rng.choices(SYLLABLES, k=rng.randint(2, 4))) for _ in range(3000)]
             body = ""
             for number in range(FEW_PAGES // 2):
                 if number % 8 != 0:
-                    body = support.sentences(rng, rng.randint(20, 80), language)
+                    body = support.sentences(rng, 10, text_of) + " " + " ".join(rng.choices(words, k=rng.randint(300, 900)))
                 text = f".TH PAGE{number} 1\n.SH NAME\npage{number}\n.SH DESCRIPTION\n{body}\nNumber {number}.\n"
                 support.write(f"{self.documentation}/{folder}/man1/page{number}.1.gz", gzip.compress(text.encode(), 6, mtime=0))
 
     def environment(self):
         found = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin", "SCRATCH": self.scratch, "CC_CLUSTER": CLUSTER,
+            "PATH": f"{self.tools}/bin:/usr/local/bin:/usr/bin:/bin", "SCRATCH": self.scratch, "CC_CLUSTER": CLUSTER,
             "MODULEPATH": f"{self.bed.folder}/modules", "MPLCONFIGDIR": f"{self.scratch}/.matplotlib",
             "CMAKE_C_COMPILER_LAUNCHER": f"{self.tools}/reuse", "REUSE_OBJECTS": self.reuse.folder,
             "REUSE_SOURCE": f"{self.home}/dhatu-source", "PYTHONDONTWRITEBYTECODE": "1",
@@ -387,7 +404,7 @@ class Reader:
 
     def command(self, step, where):
         command = self.translate(step.text)
-        if not self.plots and re.search(r"data/plot/|import h5py|\.py$", command) and "fetch" not in command:
+        if not self.plots and re.match(r"python3 (?!.*/fetch/)", command):
             self.checks.note(f"{where}: not run, since h5py or matplotlib is missing: {command}")
             return True
         began = time.monotonic()
@@ -409,23 +426,21 @@ class Reader:
 
     # ---- what a reader waits for -----------------------------------------------------------------------------------
 
+    def is_so(self, what):
+        if what == "job ended":
+            return self.state() == "COMPLETED"
+        if what == "segments":
+            folder = self.bed.job(self.job)["WorkDir"]  # a page submits such a job from a folder of its own
+            journals = glob.glob(f"{folder}/**/journal-*", recursive=True)
+            return any(os.path.getsize(path) > JOURNAL_HEADER for path in journals)
+        left = re.fullmatch(r"job left (\d+)", what)
+        if left:
+            return self.log().count("the job is requeued") >= int(left[1])
+        raise ValueError(f"what is it to wait for {what!r}?")
+
     def wait(self, what, where):
-        word, _, rest = what.partition(" ")
-        conditions = {
-            "job ended": lambda: self.state() == "COMPLETED",
-            "segments": lambda: any(os.path.getsize(path) > 64 for path in glob.glob(f"{self.cluster.scratch}/**/journal-*",
-                                                                                     recursive=True)),
-        }
-        if what in conditions:
-            condition = conditions[what]
-        elif word == "file":
-            condition = lambda: os.path.exists(self.shell.run(f"ls -d {self.translate(rest)} 2>/dev/null")[1].strip() or "/nothing")
-        elif what.startswith("job left "):
-            condition = lambda: self.log().count("the job is requeued") >= int(what.split()[2])
-        else:
-            raise ValueError(f"{where}: what is {what!r}?")
         began = time.monotonic()
-        while not condition():
+        while not self.is_so(what):
             if self.state() in ("FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"):
                 raise slurm.BedError(f"{where}: job {self.job} ended as {self.state()} instead of: {what}\n{self.log()}")
             if time.monotonic() - began > JOB_LIMIT:
@@ -475,6 +490,22 @@ def ten_commands(checks):
     checks.equal(len([step for step in read_page(path) if step.kind == "command" and step.line < end]), 10, "commands to a result")
 
 
+def read_pages(bed, program, checks, pages, show):
+    cluster = Cluster(bed, program)
+    if not os.path.exists(LMOD):
+        checks.note("lmod is not installed: `module` does nothing")
+    print(f"the bed is ready after {time.monotonic() - checks.began:.1f} s; {cluster.reuse.count} objects to copy", flush=True)
+    reader = Reader(cluster, checks, show)
+    reader.shell.run(f". {LMOD}" if os.path.exists(LMOD) else "module() { :; }")
+    for page in pages:
+        began = time.monotonic()
+        reader.follow(page)
+        print(f"docs/{page}.md: {time.monotonic() - began:.1f} s", flush=True)
+    print(f"{cluster.reuse.compiled()} files were compiled", flush=True)
+    reader.last_jobs_end()
+    reader.shell.close()
+
+
 def main():
     given = sys.argv[1:]
     show = "--show" in given
@@ -487,20 +518,11 @@ def main():
     checks = support.Checks()
     check_the_check(checks)
     ten_commands(checks)
-    with slurm.Bed(program) as bed:
-        cluster = Cluster(bed, program)
-        if not os.path.exists(LMOD):
-            checks.note("lmod is not installed: `module` does nothing")
-        print(f"the bed is ready after {time.monotonic() - checks.began:.1f} s; {cluster.reuse.count} objects to copy", flush=True)
-        reader = Reader(cluster, checks, show)
-        reader.shell.run(f". {LMOD}" if os.path.exists(LMOD) else "module() { :; }")
-        for page in pages:
-            began = time.monotonic()
-            reader.follow(page)
-            print(f"docs/{page}.md: {time.monotonic() - began:.1f} s", flush=True)
-        reader.last_jobs_end()
-        print(f"{cluster.reuse.compiled()} files were compiled", flush=True)
-        reader.shell.close()
+    try:
+        with slurm.Bed(program) as bed:
+            read_pages(bed, program, checks, pages, show)
+    except slurm.BedError as error:
+        checks.fail(str(error))
     checks.exit()
 
 

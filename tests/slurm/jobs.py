@@ -227,17 +227,24 @@ def requeued(case):
 
 def chain(case):
     """Each task leaves by itself; the next goes on; those behind the end have nothing to do."""
-    number = case.submit([*TWO_RANKS, "--array=1-4%1"], ["--max-time", "10s"], seconds=12)
-    tasks = [f"{number}_{i}" for i in range(1, 5)]
-    jobs = [case.over(task, LIMIT) for task in tasks]
-    codes = [job["ExitCode"] for job in jobs]
-    case.note("exit codes " + " ".join(codes))
-    case.equal(codes[0], "75:0", "exit code of the first task")
-    case.equal(codes[-1], "0:0", "exit code of the last task")
+    number = case.submit([*TWO_RANKS, "--array=1-4%1"], ["--max-time", "10s"], seconds=6)
+    jobs = [case.over(f"{number}_{i}") for i in range(1, 5)]
+    case.note("exit codes " + " ".join(job["ExitCode"] for job in jobs))
+    case.equal((jobs[0]["ExitCode"], jobs[-1]["ExitCode"]), ("75:0", "0:0"), "exit codes of the first and the last task")
     case.equal([job["Restarts"] for job in jobs], ["0"] * 4, "restarts of the tasks")
-    report = case.whole()
-    case.note(f"attempts {report['restarts'] + 1}")
-    case.that(report["recovered"]["documents"] > 0, "no task goes on with what is there")
+    case.that(case.whole()["recovered"]["documents"] > 0, "no task goes on with what is there")
+
+
+def chain_end(case):
+    """The last task has no successor: it is requeued, and it alone."""
+    number = case.submit([*TWO_RANKS, "--array=1-2%1"], ["--max-time", "10s"], seconds=9)
+    last = case.over(f"{number}_2")
+    first = case.over(f"{number}_1")
+    case.note(f"exit codes {first['ExitCode']} {last['ExitCode']}, restarts {first['Restarts']} {last['Restarts']}")
+    case.equal((first["ExitCode"], first["Restarts"]), ("75:0", "0"), "exit code and restarts of the first task")
+    case.equal(last["ExitCode"], "0:0", "exit code of the last task")
+    case.that(int(last["Restarts"]) >= 1, "the last task was not requeued")
+    case.that(case.whole()["recovered"]["documents"] > 0, "no task goes on with what is there")
 
 
 def locked(case):
@@ -297,6 +304,7 @@ CASES = {
     "preempted": preempted,
     "requeued": requeued,
     "chain": chain,
+    "chain-end": chain_end,
     "locked": locked,
     "gpu": gpu,
     "heterogeneous": heterogeneous,
@@ -305,18 +313,33 @@ CASES = {
 NEED_OPENCL = ("gpu", "heterogeneous")
 
 
+def attempt_case(suite, name, folder):
+    """(the case, what is wrong or None)"""
+    case = Case(suite, folder)
+    try:
+        CASES[name](case)
+        return case, None
+    except (Failed, slurm.BedError, KeyError, OSError) as error:
+        return case, f"{type(error).__name__}: {error}"
+
+
+def crashed_in_start(case):
+    """Open MPI 4.1.4 over TCP, when the machine is busy: about one of 200 starts ends in MPI_Init with a call of a null
+    pointer (its transport gets a message that it is not ready for). That is no fault of what is tested here."""
+    said = case.log()
+    return "Failing at address: (nil)" in said and "dhatu did not begin" in said
+
+
 def run_case(suite, name):
     began = time.monotonic()
     if name in NEED_OPENCL and not suite.has_opencl:
         wanted = os.environ.get("CI") == "true"
         print(f"{name}: {'FAILED' if wanted else 'skipped'}: OpenCL sees no device", flush=True)
         return not wanted
-    case = Case(suite, name)
-    try:
-        CASES[name](case)
-        problem = None
-    except (Failed, slurm.BedError, KeyError, OSError) as error:
-        problem = f"{type(error).__name__}: {error}"
+    case, problem = attempt_case(suite, name, name)
+    if problem is not None and crashed_in_start(case):
+        print(f"{name}: once more, since Open MPI crashed in a start: {problem}", flush=True)
+        case, problem = attempt_case(suite, name, f"{name}-again")
     print(f"{name}: {'passed' if problem is None else 'FAILED'}, {time.monotonic() - began:.1f} s; {'; '.join(case.notes)}",
           flush=True)
     if problem is not None and not suite.ending.is_set():
@@ -341,15 +364,15 @@ def run_cases(suite, chosen):
 
 
 def main():
-    support.program()  # takes DHATU, or the first argument
+    program = os.environ.get("DHATU") or (sys.argv[1] if len(sys.argv) > 1 else "")
     chosen = [name for name in CASES if name in sys.argv[1:]] or list(CASES)
-    reason = slurm.missing()
+    reason = slurm.missing() if os.access(program, os.X_OK) else "no program: set DHATU to the path of dhatu"
     if reason:
         slurm.skip_or_fail(reason)
     slurm.leave_on_signals()
     began = time.monotonic()
     try:
-        with slurm.Bed(support.program()) as bed:
+        with slurm.Bed(program) as bed:
             suite = Suite(bed)
             print(f"bed and undisturbed run: {time.monotonic() - began:.1f} s, {suite.documents} documents, "
                   f"{suite.spill_writes} writes of spills", flush=True)

@@ -155,6 +155,11 @@ static void test_memory_is_limited(void **state)
     const dh_corpus_facts facts = corpus(4e12);
     dh_plan_job one = job(1, 1);
     assert_near(dh_plan_estimate(&small, &large, &facts, &one).rank_memory, 1e9);
+    one.exceeds_memory = true; /* however little the trials took */
+    const dh_corpus_facts few = corpus(5e6);
+    assert_near(dh_plan_estimate(&small, &large, &few, &one).rank_memory, 1e9);
+    one.exceeds_memory = false;
+    assert_near(dh_plan_estimate(&small, &large, &few, &one).rank_memory, 5.5e7);
     one.brings_together = false;
     assert_true(dh_plan_estimate(&small, &large, &facts, &one).rank_memory < 5e8);
     one.memory_limit = 1; /* a giant document had taken more already */
@@ -197,6 +202,7 @@ static void test_ranks_without_work_do_not_help(void **state)
     const dh_estimate few = dh_plan_estimate(&small, &large, &facts, &three);
     const dh_estimate more = dh_plan_estimate(&small, &large, &facts, &eight);
     assert_near(few.phase[DH_PLAN_MAP], more.phase[DH_PLAN_MAP]);
+    assert_near(few.accelerated, more.accelerated - more.seconds + few.seconds);
     assert_int_equal(few.idle_ranks, 0);
     assert_int_equal(more.idle_ranks, 5);
 }
