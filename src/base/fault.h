@@ -1,6 +1,6 @@
 /* dhatu: faults on purpose. Off unless DHATU_FAULT asks for them (docs/operations.md has the grammar): then
- * the Nth call of a kind fails with an error, is cut short, comes late, or kills or stops the process. Every call that
- * may fail for reasons outside the program asks here first; where nothing is asked for, that is one
+ * the Nth call of a kind fails with an error, is cut short, comes late, or kills or stops the process. Every
+ * call that may fail for reasons outside the program asks here first; where nothing is asked for, that is one
  * predicted branch. */
 #ifndef DH_BASE_FAULT_H
 #define DH_BASE_FAULT_H

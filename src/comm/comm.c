@@ -31,11 +31,11 @@ dh_status dh_comm_allocate(size_t count, size_t size, const char *what, void **o
     return status;
 }
 
-/* DHATU_RANKS_PER_NODE=N makes every N ranks of a node a node of their own, so that what goes between nodes
- * can be tried on one. */
+/* DHATU_PRETEND_NODE_RANKS=N makes every N ranks of a node a node of their own, so that what goes between
+ * nodes can be tried on one. */
 static dh_status split_further(dh_comm *comm)
 {
-    const char *text = getenv("DHATU_RANKS_PER_NODE");
+    const char *text = getenv("DHATU_PRETEND_NODE_RANKS");
     const long ranks = text != NULL ? strtol(text, NULL, 10) : 0;
     if (ranks <= 0) {
         return DH_OK;

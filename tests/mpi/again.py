@@ -108,7 +108,7 @@ def main():
     support.run_in_folders({"where": lambda work: check_where(checks, work),
                             "restart limit": lambda work: check_restart_limit(checks, work),
                             "fresh": lambda work: check_fresh_job(checks, work)}, [],
-                           lambda check, work: check(work))
+                           lambda check, work: check(work), at_once=3)
     checks.exit()
 
 

@@ -140,7 +140,7 @@ def check_backends(compare, root, work):
     compare.run("cpu", "corpus", [root], 2, ["--backend", "cpu"])
     for ranks in (3, 7):
         compare.run("cpu and opencl, several nodes", "corpus", [root], ranks, [*opencl, "--route", "device", "--batch-size", "16K"],
-                    env={"DHATU_RANKS_PER_NODE": "2"}, wrapper=support.seen_by(0, 3))
+                    env={"DHATU_PRETEND_NODE_RANKS": "2"}, wrapper=support.seen_by(0, 3))
 
 
 def check_deflate(compare, root):

@@ -80,7 +80,7 @@ def check_header(checks, bench):
     env = {**SLURM, "SLURM_MEM_PER_CPU": "50"}
     outcome, _ = bench.run("too little memory", env, 2)
     bench.says("too little memory", outcome, r"^  200 MiB a node were asked for, and its 2 ranks may take 288: a smaller --mem")
-    outcome, output = bench.run("on two nodes", {"DHATU_RANKS_PER_NODE": "2", "LOADEDMODULES": "openmpi"}, 3)
+    outcome, output = bench.run("on two nodes", {"DHATU_PRETEND_NODE_RANKS": "2", "LOADEDMODULES": "openmpi"}, 3)
     bench.says("on two nodes", outcome, r"^3 ranks on 2 nodes, 1 to 2 a node, ", r"^modules openmpi$", r"^  rate: ")
     bench.silent("on two nodes", outcome, "Slurm", "asked for", "enough for")
     report = support.run_report(output)

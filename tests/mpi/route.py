@@ -3,7 +3,7 @@ what becomes of a run when those fail, hang, are stopped or killed. The result i
 
     route.py [PROGRAM] [PART...] [long [SEED [SECONDS]]]
 
-Devices are those of OpenCL, which PoCL makes of the processor; DHATU_FAULT breaks them. DHATU_RANKS_PER_NODE makes
+Devices are those of OpenCL, which PoCL makes of the processor; DHATU_FAULT breaks them. DHATU_PRETEND_NODE_RANKS makes
 nodes of ranks, so that batches travel. long: random devices, nodes and faults, in chains of runs that go on."""
 
 import contextlib
@@ -29,7 +29,7 @@ HOSTILE_SIZE = 40
 
 
 def apart(ranks=1):
-    return {"DHATU_RANKS_PER_NODE": str(ranks)}
+    return {"DHATU_PRETEND_NODE_RANKS": str(ranks)}
 
 
 # ---- corpora -------------------------------------------------------------------------------------------------------

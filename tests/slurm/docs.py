@@ -4,18 +4,24 @@
 
 Every line that begins with "$ " in a block ```console is a command; they are run in their order, in one shell, and
 none may fail. The lines below it are what the page shows of its output: they must occur in this order, where numbers,
-units of size and hashes may be others and "..." stands for anything. A block ```python begins with the name of the file that it is
-saved as. What a reader does between two commands is in comments that a rendered page does not show:
+units of size and hashes may be others and "..." stands for anything. A block ```python begins with the name of the
+file that it is saved as. What a reader does between two commands is in comments that a rendered page does not show:
 
     <!-- wait: job ended -->        the last job that was submitted ends well
     <!-- wait: job left N -->       N of its starts have left with work to do (as the log says)
     <!-- wait: segments -->         the last job has made segments durable
 
-What is replaced, and all of it: the address of the repository leads to a copy of this source tree (git's insteadOf);
-the objects that this test's own build has compiled by the same command from the same sources are copied instead of
-compiled again (a compiler launcher); the modules are empty ones (lmod; without it, a shell function that does nothing);
-the cluster says that it is Narval; python3 is the one that runs this test; the documentation of a machine without man pages is made up; $SCRATCH/corpus is a
-corpus of a few documents; the numbers of jobs, /home/alice and /scratch/alice are those of the bed.
+What is replaced, and all of it:
+
+- the address of the repository leads to a copy of this source tree (git's insteadOf);
+- an object that this test's own build has compiled by the same command from the same sources is copied instead of
+  compiled again (a compiler launcher; all else of cmake, ninja and the linker is real);
+- the modules are empty ones (lmod; without it, a shell function that does nothing), and python3 is the one that runs
+  this test;
+- the cluster says that it is Narval; the numbers of jobs, /home/alice and /scratch/alice are those of the bed;
+- $SCRATCH/corpus is a corpus of a few hundred documents; on a machine with few man pages those of the tutorial are
+  made up.
+
 Without matplotlib the plots are left out."""
 
 import glob
@@ -229,8 +235,8 @@ class Reuse:
         with open(f"{compiled}.d", encoding="utf-8") as file:
             paths = [word for word in file.read().replace("\\\n", " ").split() if word.startswith(slurm.SOURCE)]
         sources = [path for path in paths if not path.startswith(self.build)]
-        new = sources and all(os.path.exists(path) and os.path.getmtime(path) < os.path.getmtime(compiled) for path in sources)
-        return compiled if new else ""
+        made = os.path.getmtime(compiled)
+        return compiled if sources and all(os.path.exists(path) and os.path.getmtime(path) < made for path in sources) else ""
 
     def _is_new(self, name):
         return self.newer.get(name) is False
@@ -275,7 +281,8 @@ class Cluster:
         self.write_modules()
         self.write_corpus()
         self.documentation = "/usr/share"
-        if len(glob.glob("/usr/share/man/man*/*")) < FEW_PAGES or len(glob.glob("/usr/share/man/fr/man*/*")) < FEW_PAGES // 10:
+        english, french = (len(glob.glob(f"/usr/share/man/{folder}man*/*")) for folder in ("", "fr/"))
+        if english < FEW_PAGES or french < FEW_PAGES // 10:
             self.documentation = f"{bed.folder}/documentation"
             self.write_man_pages()
 
@@ -297,7 +304,8 @@ class Cluster:
             for name in ("lib64", "targets"):
                 if os.path.exists(f"{os.path.dirname(compiler)}/../{name}"):
                     os.symlink(os.path.realpath(f"{os.path.dirname(compiler)}/../{name}"), f"{self.tools}/cuda/{name}")
-        self.write(f"{self.home}/.gitconfig", f'[url "{self.repository}"]\n\tinsteadOf = {ADDRESS}\n[safe]\n\tdirectory = *\n')
+        self.write(f"{self.home}/.gitconfig",
+                   f'[url "{self.repository}"]\n\tinsteadOf = {ADDRESS}\n[safe]\n\tdirectory = *\n')
         self.own(f"{self.home}/.gitconfig")
 
     def write_modules(self):
@@ -315,14 +323,16 @@ class Cluster:
         """Some in each of the languages, and some that are nearly alike."""
         rng = random.Random(11)
         for language in ("en", "fr", "de", "es", "it", "nl", "pl", "sv"):
-            folder, text_of = "man" if language == "en" else f"man/{language}", language if language in ("en", "fr") else "xx"
+            folder = "man" if language == "en" else f"man/{language}"
+            text_of = language if language in support.SENTENCES else "xx"
             words = ["".join(rng.choices(SYLLABLES, k=rng.randint(2, 4))) for _ in range(3000)]
             body = ""
             for number in range(FEW_PAGES // 2):
                 if number % 8 != 0:
                     body = support.sentences(rng, 10, text_of) + " " + " ".join(rng.choices(words, k=rng.randint(300, 900)))
                 text = f".TH PAGE{number} 1\n.SH NAME\npage{number}\n.SH DESCRIPTION\n{body}\nNumber {number}.\n"
-                support.write(f"{self.documentation}/{folder}/man1/page{number}.1.gz", gzip.compress(text.encode(), 6, mtime=0))
+                support.write(f"{self.documentation}/{folder}/man1/page{number}.1.gz",
+                              gzip.compress(text.encode(), 6, mtime=0))
 
     def environment(self):
         found = {
@@ -365,7 +375,8 @@ while IFS= read -r -d '' command <&3; do eval "$command"; printf '\n\001%d\001\n
                 lines.append(line)
         finally:
             timer.cancel()
-        raise slurm.BedError(f"{command}: not done in {limit} s, or the shell ended\n" + b"".join(lines).decode(errors="replace"))
+        said = b"".join(lines).decode(errors="replace")
+        raise slurm.BedError(f"{command}: not done in {limit} s, or the shell ended\n{said}")
 
     def close(self):
         self.process.stdin.close()
@@ -380,7 +391,8 @@ class Reader:
         self.cluster, self.bed, self.checks, self.show = cluster, cluster.bed, checks, show
         self.shell = Shell(cluster)
         self.names = {  # of the page -> of the bed
-            "/home/alice": cluster.home, "/scratch/alice": cluster.scratch, "--root /usr/share": f"--root {cluster.documentation}"}
+            "/home/alice": cluster.home, "/scratch/alice": cluster.scratch,
+            "--root /usr/share": f"--root {cluster.documentation}"}
         self.job, self.jobs = None, []
         self.plots = subprocess.run([sys.executable, "-c", "import h5py, matplotlib"], capture_output=True,
                                     check=False).returncode == 0
@@ -476,8 +488,8 @@ ADDRESS = "https://example.org/dhatu.git"
 def check_the_check(checks):
     """That a page which is wrong is found."""
     output = "800 documents of 4 sources, content 78515a865eeb\nwrote out.h5 (0.5 MB)\n"
-    checks.equal(first_absent(["1,367 documents of 3 sources, content 0123456789ab", "...", "wrote ... (28.0 MB)"], output), None,
-                 "lines that are there")
+    shown = ["1,367 documents of 3 sources, content 0123456789ab", "...", "wrote ... (28.0 MB)"]
+    checks.equal(first_absent(shown, output), None, "lines that are there")
     for shown in (["800 records of 4 sources ..."], ["wrote out.h5 (0.5 MB)", "800 documents ..."], ["wrote out.h5"]):
         checks.that(first_absent(shown, output) is not None, f"not found to be absent: {shown}")
 
@@ -487,14 +499,15 @@ def ten_commands(checks):
     path = f"{slurm.SOURCE}/docs/clusters.md"
     with open(path, encoding="utf-8") as file:
         end = next(number for number, line in enumerate(file, 1) if line.startswith("## "))
-    checks.equal(len([step for step in read_page(path) if step.kind == "command" and step.line < end]), 10, "commands to a result")
+    commands = [step for step in read_page(path) if step.kind == "command" and step.line < end]
+    checks.equal(len(commands), 10, "commands to a result")
 
 
 def read_pages(bed, program, checks, pages, show):
     cluster = Cluster(bed, program)
     if not os.path.exists(LMOD):
         checks.note("lmod is not installed: `module` does nothing")
-    print(f"the bed is ready after {time.monotonic() - checks.began:.1f} s; {cluster.reuse.count} objects to copy", flush=True)
+    print(f"ready after {time.monotonic() - checks.began:.1f} s; {cluster.reuse.count} objects to copy", flush=True)
     reader = Reader(cluster, checks, show)
     reader.shell.run(f". {LMOD}" if os.path.exists(LMOD) else "module() { :; }")
     for page in pages:
