@@ -139,29 +139,34 @@ find_program() {
 
 # ---- the job ------------------------------------------------------------------------------------------------
 
+is_array() { [[ -n ${SLURM_ARRAY_TASK_ID-} ]]; }
+
+# What scontrol is to name: the number of an array's last task stands for the whole array.
+job_name() {
+    if is_array; then printf '%s_%s' "$SLURM_ARRAY_JOB_ID" "$SLURM_ARRAY_TASK_ID"; else printf '%s' "$SLURM_JOB_ID"; fi
+}
+
 # job_fact NAME: what Slurm says of the job now; nothing where it does not answer.
 job_fact() {
     local facts
-    facts=$(scontrol show job --oneliner "$SLURM_JOB_ID" 2>/dev/null) || return 0
+    facts=$(scontrol show job --oneliner "$(job_name)" 2>/dev/null) || return 0
     [[ $facts == *" $1="* ]] || return 0
     facts=${facts#*" $1="}
     printf '%s' "${facts%%[[:space:]]*}"
 }
 
-# Sets ranks, nodes and node_list, over the components of a heterogeneous job.
+# Sets ranks, nodes and components, over the components of a heterogeneous job.
 count_ranks() {
     local component name
-    ranks=${SLURM_NTASKS:-1} nodes=${SLURM_JOB_NUM_NODES:-1} node_list=${SLURM_JOB_NODELIST-}
+    ranks=${SLURM_NTASKS:-1} nodes=${SLURM_JOB_NUM_NODES:-1}
     components=${SLURM_HET_SIZE:-1}
     if ((components > 1)); then
-        ranks=0 nodes=0 node_list=
+        ranks=0 nodes=0
         for ((component = 0; component < components; component++)); do
             name=SLURM_NTASKS_HET_GROUP_$component
             ranks=$((ranks + ${!name:-1}))
             name=SLURM_JOB_NUM_NODES_HET_GROUP_$component
             nodes=$((nodes + ${!name:-1}))
-            name=SLURM_JOB_NODELIST_HET_GROUP_$component
-            node_list+=${node_list:+ + }${!name-}
         done
     fi
 }
@@ -195,8 +200,6 @@ look_where() {
     done <<<"$answer"
     [[ -n $result && -n $checkpoint && -n $state ]] || fail $usage_code "$program does not say where its files are"
 }
-
-is_array() { [[ -n ${SLURM_ARRAY_TASK_ID-} ]]; }
 
 # Does a later task of the array wait? It goes on where this one left.
 has_successor() {
@@ -256,6 +259,7 @@ estimate() {
     fi
 }
 
+# What dhatu's own header, which follows, cannot know.
 header() {
     local start=$((${SLURM_RESTART_COUNT:-0} + 1)) end cores=${SLURM_CPUS_ON_NODE:-0} task='' a_node
     a_node=$(((ranks + nodes - 1) / nodes))
@@ -264,15 +268,8 @@ header() {
     say "dhatu job $SLURM_JOB_ID on ${SLURM_CLUSTER_NAME:-an unknown cluster}, start $start$task, until ${end:-the time limit}"
     line command "dhatu run$(quoted "$@")"
     line program "$program, $version"
-    line site "$site, modules: ${LOADEDMODULES:-none}"
-    line nodes "$nodes: $node_list"
-    line ranks "$ranks, by $launcher${DHATU_LAUNCHER_OPTIONS:+ $DHATU_LAUNCHER_OPTIONS}"
-    line result "$result"
-    case $state in
-        absent) line checkpoint "$checkpoint: none yet" ;;
-        open) line checkpoint "$checkpoint: work is left" ;;
-        *) line checkpoint "$checkpoint: nothing is left" ;;
-    esac
+    line site "$site"
+    line launch "$ranks ranks by $launcher${DHATU_LAUNCHER_OPTIONS:+ $DHATU_LAUNCHER_OPTIONS}"
     [[ -z ${DHATU_SCRATCH-} ]] || line scratch "$DHATU_SCRATCH, of each node, for what may be lost"
     if [[ $components == 1 ]] && ((cores > a_node * ${SLURM_CPUS_PER_TASK:-1})); then
         line hint "$cores cores a node, $a_node ranks: --ntasks-per-node=$cores uses all of them"
@@ -380,7 +377,7 @@ go_on() {
         note "work is left, and the job may not be requeued (--no-requeue): $by_hand"
     else
         trap '' TERM # the requeue ends this start
-        if scontrol requeue "$SLURM_JOB_ID"; then
+        if scontrol requeue "$(job_name)"; then
             note "work is left: the job is requeued and goes on when it starts again"
         else
             note "work is left, and Slurm did not requeue the job: $by_hand"
@@ -429,5 +426,10 @@ dhatu_job() { # dhatu_job cpu|gpu|het ARGUMENTS...
     fi
     launch "$@"
     wait_for_launcher
+    if ((code > 128)) && [[ -z $asked$ended ]] && (($(attempt_number) == attempt)); then
+        note "exit code $code, and dhatu did not begin: the launcher is tried once more"
+        launch "$@"
+        wait_for_launcher
+    fi
     finish
 }

@@ -5,5 +5,9 @@
 # Only where HDF5 or another library writes through MPI on Lustre, Open MPI's own MPI-IO may hang, and
 # `default OMPI_MCA_io romio321` takes the other one. dhatu writes with plain calls and never needs it.
 #
-# Where a run ends at once with "MPI_Win_allocate failed", UCX has no network that it can use for windows (Ethernet alone):
-# `default OMPI_MCA_osc ^ucx`.
+# Where a run ends at once with "MPI_Win_allocate failed", Open MPI has been told to do without what it needs for
+# windows between nodes, or UCX has no network that it can use for them (Ethernet alone): `default OMPI_MCA_osc ^ucx`.
+# Debian's settings take away what works on Ethernet.
+if grep -qs '^osc *=.*pt2pt' /etc/openmpi/openmpi-mca-params.conf; then
+    default OMPI_MCA_osc ^ucx
+fi

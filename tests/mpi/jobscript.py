@@ -109,7 +109,7 @@ def expect(checks, what, job, code, says="", requeued=None, launched=None):
     job.finish()
     print_log = checks.equal(job.code, code, f"{what}: exit code") and checks.that(says in job.log, f"{what}: does not say {says!r}")
     if requeued is not None:
-        print_log &= checks.equal(len(job.calls("scontrol|requeue|7")), int(requeued), f"{what}: requeues")
+        print_log &= checks.equal(len(job.calls("scontrol|requeue|")), int(requeued), f"{what}: requeues")
     if launched is not None:
         print_log &= checks.equal(len(job.lines("launched")), int(launched), f"{what}: launches")
     if not print_log:
@@ -188,7 +188,7 @@ def check_sites(checks, work):
     checks.equal(modules_of(work, "dhatu.sbatch", {"DHATU_MODULES": "absent"}), (2, ["absent"]), "a module that is not there")
     for name, site in (("narval", "alliance"), ("trillium", "trillium"), ("cloud", "magic-castle")):
         job = Job(work, environment={"CC_CLUSTER": name, "DHATU_MODULES": "none"})
-        expect(checks, f"site of {name}", job, 0, f"  site        {site}, ")
+        expect(checks, f"site of {name}", job, 0, f"  site        {site}\n")
     path = os.path.join(work, "my site.sh")
     with open(path, "w", encoding="utf-8") as file:
         file.write("default DHATU_SCRATCH /of/mine\ndefault SLURM_CLUSTER_NAME other\n")
@@ -220,7 +220,14 @@ def check_ends(checks, work):
     expect(checks, "cancelled", Job(work, code=75, facts=facts % (1, "CANCELLED")), 75, "CANCELLED", requeued=False)
     expect(checks, "refused", Job(work, code=75, requeue=1), 75, "Slurm did not requeue", requeued=True)
     expect(checks, "in a chain", Job(work, code=75, waiting="5_[3-9]", environment=array), 75, "next task", requeued=False)
-    expect(checks, "last of a chain", Job(work, code=75, environment=array), 75, "is requeued", requeued=True)
+    job = Job(work, code=75, environment=array)
+    expect(checks, "last of a chain", job, 75, "is requeued", requeued=True)
+    checks.equal(job.calls("scontrol|requeue"), ["scontrol|requeue|5_2"], "of an array one task is requeued")
+    job = Job(work, code=75)
+    expect(checks, "no array", job, 75, requeued=True)
+    checks.equal(job.calls("scontrol|requeue"), ["scontrol|requeue|7"], "what is requeued")
+    expect(checks, "a launcher that crashes", Job(work, code=139, idle=""), 139, "tried once more", requeued=False, launched=2)
+    expect(checks, "ranks that crash", Job(work, code=139), 139, requeued=True, launched=1)
 
 
 def check_signals(checks, work):

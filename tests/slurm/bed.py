@@ -33,13 +33,12 @@ USER = "bed"
 SKIPPED = 77
 START = 60  # seconds
 OLD = 60  # seconds after which a folder without a lock belongs to nobody
-PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "ip", "unshare", "nsenter", "setpriv",
-            "mpirun")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "ip", "unshare", "nsenter", "setpriv", "mpirun")
 
 # Why each line: a requeued job is not to wait for the credential of its first start (cred_expire), nor a job for the
 # scheduler (SchedulerParameters); heterogeneous jobs are started by the backfill scheduler alone. The CPUs, the memory
-# and the GPU of the nodes are made up (config_overrides). node1 is taken first (Weight): with
-# node2 a heterogeneous job's first component would take the GPU's node from its second, and wait for ever.
+# and the GPU of the nodes are made up (config_overrides). node1 is taken first (Weight): else a heterogeneous job's first
+# component would be given the GPU's node, which its second one needs, and the job would wait for ever.
 CONFIGURATION = """\
 ClusterName=bed
 SlurmctldHost=control
