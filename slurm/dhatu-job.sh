@@ -24,6 +24,7 @@ readonly timed_out_code=124 # of timeout(1)
 readonly not_known_code=127 # of wait: no such child
 readonly start_seconds=5  # before that a launcher or a rank may not catch signals yet
 readonly wait_seconds=60  # ranks that do not end after the first one did are ended
+readonly tries=6 try_seconds=10 # to reach Slurm
 readonly estimate_limit=20
 
 say() { printf '%s\n' "$*"; }
@@ -97,6 +98,14 @@ load_modules() {
 
 # Is a folder a file system in memory? What lies there counts as memory of the job.
 is_in_memory() { [[ $(stat --file-system --format=%T "$1" 2>/dev/null) == @(tmpfs|ramfs) ]]; }
+
+# sbatch hands on what it was called with: of an allocation that it was called from srun would take requests that this
+# job does not have. And with --export=NONE srun would hand on nothing of what is set here.
+clean_environment() {
+    [[ -z ${SLURM_MEM_PER_CPU-} ]] || unset SLURM_MEM_PER_NODE SLURM_MEM_PER_GPU
+    [[ $kind != cpu || -n ${SLURM_GPUS_ON_NODE-} ]] || unset SLURM_GPUS SLURM_GPUS_PER_NODE SLURM_GPUS_PER_TASK
+    export SLURM_EXPORT_ENV=ALL
+}
 
 # What all sites need. What may be lost goes to the node's own disk; the checkpoint stays beside the result.
 set_environment() {
@@ -187,18 +196,21 @@ flag_given() {
 
 # Sets result, checkpoint and state: done, open or absent.
 look_where() {
-    local answer line code=0
+    local answer line lines=0 code=0
     answer=$("$program" run --where "$@") || code=$?
     ((code == 0)) || exit "$code" # said by dhatu
     result='' checkpoint='' state=''
     while IFS= read -r line; do
+        lines=$((lines + 1))
         case $line in
             "result "*) result=${line#result } ;;
             "checkpoint "*) checkpoint=${line#checkpoint } ;;
             "state "*) state=${line#state } ;;
         esac
     done <<<"$answer"
-    [[ -n $result && -n $checkpoint && -n $state ]] || fail $usage_code "$program does not say where its files are"
+    if ((lines != 3)) || [[ -z $result || -z $checkpoint || -z $state ]]; then
+        fail $usage_code "$program does not say where its files are; paths with line ends cannot be used here"
+    fi
 }
 
 # Does a later task of the array wait? It goes on where this one left.
@@ -249,7 +261,7 @@ estimate() {
     gpus=${gpus##*:} # h100:1
     options=(--nodes "$nodes" --ranks-per-node $(((ranks + nodes - 1) / nodes)))
     [[ ! $gpus =~ ^[1-9][0-9]*$ ]] || options+=(--gpus "$gpus")
-    text=$(timeout "$estimate_limit" "$program" plan --brief "${options[@]}" "$@" 2>&1) || code=$?
+    text=$(timeout --kill-after=5 "$estimate_limit" "$program" plan --brief "${options[@]}" "$@" 2>&1) || code=$?
     if ((code == 0)); then
         printf '%s' "$text" | while IFS= read -r text || [[ -n $text ]]; do line estimate "${text#estimate: }"; done
     elif ((code == timed_out_code)); then
@@ -272,7 +284,7 @@ header() {
     line launch "$ranks ranks by $launcher${DHATU_LAUNCHER_OPTIONS:+ $DHATU_LAUNCHER_OPTIONS}"
     [[ -z ${DHATU_SCRATCH-} ]] || line scratch "$DHATU_SCRATCH, of each node, for what may be lost"
     if [[ $components == 1 ]] && ((cores > a_node * ${SLURM_CPUS_PER_TASK:-1})); then
-        line hint "$cores cores a node, $a_node ranks: --ntasks-per-node=$cores uses all of them"
+        line hint "$cores CPUs a node, $a_node ranks: --ntasks-per-node=$cores uses all of them"
     fi
     estimate "$@"
 }
@@ -356,6 +368,36 @@ attempt_number() { # of the checkpoint; 0 where there is none
     printf '%s' "${facts%%[!0-9]*}"
 }
 
+# A controller that is restarted or busy does not answer for a while; then most jobs come to their time limit.
+job_fact_surely() { # job_fact_surely NAME
+    local answer try
+    for ((try = 1; try <= tries; try++)); do
+        answer=$(job_fact "$1")
+        [[ -z $answer ]] || break
+        ((try == tries)) || sleep "$try_seconds"
+    done
+    printf '%s' "$answer"
+}
+
+requeue() {
+    local answer try
+    for ((try = 1; try <= tries; try++)); do
+        ! answer=$(scontrol requeue "$(job_name)" 2>&1) || return 0
+        [[ $answer == *[Uu]"nable to contact"* || $answer == *"timed out"* ]] || break
+        ((try == tries)) || sleep "$try_seconds"
+    done
+    say "$answer"
+    return 1
+}
+
+# Has this start made the result, although the exit code is that of a crash? A launcher or a driver may crash when
+# all is done. With --force an older result is there too.
+has_made_result() {
+    look_where "${arguments[@]}"
+    [[ $state == 'done' ]] && return 0
+    [[ $state == absent && -e $result ]] && (($(attempt_number) == 0 && $(stat -c %Y "$result") >= begun))
+}
+
 # Work is left: the job goes on by itself if it may.
 go_on() {
     local by_hand="submit the same command again, and it goes on" now
@@ -370,14 +412,16 @@ go_on() {
         return
     fi
     # Who cancels the job, or requeues it, is obeyed: a requeue would bring a cancelled job back.
-    now=$(job_fact JobState)
-    if [[ -n $ended || $now != RUNNING ]]; then
+    now=$(job_fact_surely JobState)
+    if [[ -z $now && -z $ended ]]; then
+        note "work is left, and Slurm does not answer: $by_hand"
+    elif [[ -n $ended || $now != RUNNING ]]; then
         note "Slurm ends this start of the job${now:+ ($now)}: if Slurm does not start it again, $by_hand"
-    elif [[ $(job_fact Requeue) != 1 ]]; then
+    elif [[ $(job_fact_surely Requeue) != 1 ]]; then
         note "work is left, and the job may not be requeued (--no-requeue): $by_hand"
     else
         trap '' TERM # the requeue ends this start
-        if scontrol requeue "$(job_name)"; then
+        if requeue; then
             note "work is left: the job is requeued and goes on when it starts again"
         else
             note "work is left, and Slurm did not requeue the job: $by_hand"
@@ -391,6 +435,10 @@ finish() {
         "$locked_code") note "another run holds the checkpoint (see above): wait for it; dhatu status $checkpoint shows how far it is" ;;
         2 | 65 | 70 | 74 | 78) note "exit code $code: a restart does not cure it; the message above names the cause" ;;
         *)
+            if ((code != left_code)) && has_made_result; then
+                note "exit code $code came behind the end: $result is complete"
+                exit 0
+            fi
             ((code == left_code)) || note "exit code $code: the run died or could not be started"
             if (($(attempt_number) > attempt)); then
                 go_on
@@ -409,6 +457,7 @@ dhatu_job() { # dhatu_job cpu|gpu|het ARGUMENTS...
     set_traps
     pick_site
     load_modules
+    clean_environment
     set_environment
     find_program
     count_ranks
@@ -416,6 +465,9 @@ dhatu_job() { # dhatu_job cpu|gpu|het ARGUMENTS...
     refuse_endless "$@"
     header "$@"
     if [[ $state == 'done' ]] && ! flag_given f force DHATU_FORCE "$@"; then
+        # Another command may have made it, where the job is no part of a chain.
+        [[ -n ${SLURM_JOB_DEPENDENCY-}${SLURM_ARRAY_TASK_ID-} || ${SLURM_RESTART_COUNT:-0} != 0 ]] ||
+            fail $usage_code "$result exists: choose another --output, or give --force to replace it"
         note "the result is there, nothing is left to do: $result"
         exit 0
     fi
@@ -424,10 +476,13 @@ dhatu_job() { # dhatu_job cpu|gpu|het ARGUMENTS...
         fail $left_code "signal $asked$ended came before dhatu was started: the job is not requeued." \
             "Is --time longer than what --signal takes off?"
     fi
+    arguments=("$@")
+    begun=$(date +%s)
     launch "$@"
     wait_for_launcher
-    if ((code > 128)) && [[ -z $asked$ended ]] && (($(attempt_number) == attempt)); then
+    if ((code > 128)) && [[ -z $asked$ended ]] && (($(attempt_number) == attempt)) && ! has_made_result; then
         note "exit code $code, and dhatu did not begin: the launcher is tried once more"
+        launched='' # a signal is kept for the new one
         launch "$@"
         wait_for_launcher
     fi

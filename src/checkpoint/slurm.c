@@ -163,11 +163,15 @@ static bool run_squeue(const char *job, squeue_answer *out)
     return answered;
 }
 
-/* Is a line of squeue a state, and one that a job does not leave any more? */
+/* Is a line of squeue a state, and one in which nothing of the job runs? */
 static dh_slurm_job state_of_line(const char *line, size_t size)
 {
-    static const char *const over[] = {"BOOT_FAIL",     "CANCELLED", "COMPLETED",     "DEADLINE",  "FAILED",
-                                       "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"};
+    /* A job that waits to run again has no processes, and if one of a lost node lives on, the next attempt's
+     * number keeps it out. Else the jobs behind it in a chain would find its checkpoint held. */
+    static const char *const over[] = {"BOOT_FAIL",    "CANCELLED",     "COMPLETED", "DEADLINE",
+                                       "FAILED",       "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
+                                       "PENDING",      "PREEMPTED",     "REQUEUED",  "REQUEUE_FED",
+                                       "REQUEUE_HOLD", "SPECIAL_EXIT",  "TIMEOUT"};
     if (size == 0 || strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") < size) {
         return DH_SLURM_JOB_UNKNOWN;
     }

@@ -4,8 +4,8 @@
 
 typedef enum dh_slurm_job {
     DH_SLURM_JOB_UNKNOWN = 0, /* no squeue, or it did not answer within 10 s, or not clearly */
-    DH_SLURM_JOB_OVER,        /* ended, or Slurm does not know it any more */
-    DH_SLURM_JOB_ALIVE        /* runs, or waits to run again */
+    DH_SLURM_JOB_OVER,        /* ended, waits to run again, or Slurm does not know it any more */
+    DH_SLURM_JOB_ALIVE        /* runs, is being started or ended */
 } dh_slurm_job;
 
 /* job: its number, as in SLURM_JOB_ID; anything else is unknown. */

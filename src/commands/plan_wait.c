@@ -64,9 +64,10 @@ typedef struct moment {
 dh_status dh_wait_note(dh_wait_history *history, double time, double waited)
 {
     const size_t count = history->moments.size / sizeof(moment);
-    const moment *last = (const moment *)(const void *)history->moments.data + count - 1;
+    const moment *all = (const moment *)(const void *)history->moments.data;
     /* A process that has just ended tells 0. */
-    const moment now = {.time = time, .waited = count > 0 && last->waited > waited ? last->waited : waited};
+    const double before = count > 0 ? all[count - 1].waited : 0;
+    const moment now = {.time = time, .waited = before > waited ? before : waited};
     return dh_buffer_append(&history->moments, &now, sizeof now);
 }
 

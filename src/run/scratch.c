@@ -41,6 +41,15 @@ static dh_status remove_run(void *folder, const char *name)
                : DH_OK;
 }
 
+/* DIR may be a place where everybody can make names: no link is followed, and nothing of others is touched.
+ */
+static bool is_own_folder(const char *path)
+{
+    struct stat facts;
+    return DH_CALL(STAT, path, lstat(path, &facts)) == 0 && S_ISDIR(facts.st_mode) &&
+           facts.st_uid == geteuid();
+}
+
 /* Of an attempt of this run before this one. */
 static dh_status remove_left(void *context, const char *name)
 {
@@ -60,11 +69,11 @@ static dh_status remove_left(void *context, const char *name)
         status = dh_buffer_append(&path, "", 1);
     }
     char *folder = (char *)path.data;
-    if (status == DH_OK) {
+    if (status == DH_OK && is_own_folder(folder)) {
         status = dh_folder_list(folder, remove_run, folder);
-    }
-    if (status == DH_OK && DH_CALL(FOLDER, folder, rmdir(folder)) != 0) {
-        dh_warning("%s: what an earlier attempt left cannot be removed: %s", folder, strerror(errno));
+        if (status == DH_OK && DH_CALL(FOLDER, folder, rmdir(folder)) != 0) {
+            dh_warning("%s: what an earlier attempt left cannot be removed: %s", folder, strerror(errno));
+        }
     }
     dh_buffer_free(&path);
     return status;

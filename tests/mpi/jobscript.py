@@ -23,7 +23,10 @@ name=${0##*/}
 answer() { if [[ -e $CASE/$1 ]]; then cat "$CASE/$1"; else echo "$2"; fi; }
 case "$name $1 $2" in
     "scontrol show job") answer facts "JobId=7 Requeue=1 JobState=RUNNING EndTime=2026-01-01T00:00:00 WorkDir=/" ;;
-    "scontrol requeue "*) exit "$(answer requeue 0)" ;;
+    "scontrol requeue "*)
+        answer refusal "" >&2
+        exit "$(answer requeue 0)"
+        ;;
     "squeue "*) answer waiting "" ;;
     "srun --mpi=list "*) echo "pmix" ;;
     "srun "* | "mpirun "*)
@@ -31,12 +34,19 @@ case "$name $1 $2" in
         [[ -e $CASE/idle ]] || answer attempt 1 >"$CASE/attempt.now"
         if [[ -e $CASE/wait ]]; then
             trap 'echo USR1 >>"$CASE/signals"' USR1
-            until [[ -e $CASE/release ]]; do sleep 0.05; done
+            until [[ -e $CASE/release ]]; do /bin/sleep 0.05; done
+        fi
+        printf '%s ' "${SLURM_EXPORT_ENV-}" "${SLURM_MEM_PER_NODE-none}" "${SLURM_GPUS_PER_NODE-none}" >>"$CASE/environment"
+        if [[ -e $CASE/makes ]]; then
+            echo done >"$CASE/state"
+            touch "$PWD/o"
+            rm -f "$CASE/attempt.now"
         fi
         exit "$(answer code 0)"
         ;;
+    "sleep "*) /bin/sleep 0.01 ;;
     "dhatu --version "*) echo "dhatu 0.0" ;;
-    "dhatu run --where") printf 'result %s\ncheckpoint %s.ckpt\nstate %s\n' "$PWD/o" "$PWD/o" "$(answer state absent)" ;;
+    "dhatu run --where") printf 'result %s\ncheckpoint %s.ckpt\nstate %s\n' "$PWD/$(answer folder o)" "$PWD/o" "$(answer state absent)" ;;
     "dhatu plan --brief") answer estimate "about a minute" ;;
     "dhatu status "*)
         case "$*" in
@@ -57,7 +67,7 @@ class Job:
         os.makedirs(f"{self.case}/bin")
         self._write("bin/player", PLAYER)
         os.chmod(f"{self.case}/bin/player", 0o755)
-        for name in NAMES:
+        for name in NAMES + (("sleep",) if "quick_sleep" in case else ()):
             os.symlink("player", f"{self.case}/bin/{name}")
         for name, text in case.items():
             self._write(name, str(text))
@@ -201,7 +211,29 @@ def check_ends(checks, work):
     array = {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_MAX": "9"}
     facts = "JobId=7 Requeue=%d JobState=%s EndTime=x"
     expect(checks, "done", Job(work), 0, requeued=False, launched=True)
-    expect(checks, "was done", Job(work, state="done"), 0, "nothing is left to do", requeued=False, launched=False)
+    expect(checks, "was done", Job(work, state="done"), 2, "exists", requeued=False, launched=False)
+    for variable in ("SLURM_JOB_DEPENDENCY", "SLURM_RESTART_COUNT"):
+        job = Job(work, state="done", environment={variable: "1"})
+        expect(checks, f"was done, {variable}", job, 0, "nothing is left to do", requeued=False, launched=False)
+    job = Job(work, state="done", environment=array)
+    expect(checks, "was done by a task before", job, 0, "nothing is left to do", requeued=False, launched=False)
+    for arguments in (("x",), ("-f", "x")):
+        job = Job(work, code=139, makes="", arguments=arguments)
+        expect(checks, f"a crash behind the end, {arguments}", job, 0, "came behind the end", requeued=False, launched=1)
+    job = Job(work, arguments=("-o", "a\nb", "x"), folder="a\nb")
+    expect(checks, "a line end in a path", job, 2, "line ends", launched=False)
+    leaked = {"SLURM_MEM_PER_CPU": "100", "SLURM_MEM_PER_NODE": "9", "SLURM_GPUS_PER_NODE": "h100:1", "SLURM_EXPORT_ENV": "NONE"}
+    job = Job(work, environment=leaked)
+    expect(checks, "variables of another allocation", job, 0)
+    checks.equal("".join(job.lines("environment")).split(), ["ALL", "none", "none"], "what the launcher gets")
+    checks.equal("".join(Job(work, "dhatu-gpu.sbatch", environment=leaked).finish().lines("environment")).split(),
+                 ["ALL", "none", "h100:1"], "what the launcher of GPUs gets")
+    unreachable = "Unable to contact slurm controller"
+    job = Job(work, code=75, requeue=1, refusal=unreachable, quick_sleep="")
+    job.finish()
+    checks.equal(len(job.calls("scontrol|requeue|")), 6, "tries to reach Slurm")
+    checks.that(unreachable in job.log and "Slurm did not requeue" in job.log, "Slurm cannot be reached: what is said")
+    expect(checks, "Slurm says nothing", Job(work, code=75, facts="", quick_sleep=""), 75, "Slurm does not answer", requeued=False)
     expect(checks, "was done, --force", Job(work, state="done", arguments=("-qf", "x")), 0, launched=True)
     for code in (75, 137, 139, 143, 1):
         expect(checks, f"left with {code}", Job(work, code=code), code, "the job is requeued", requeued=True)

@@ -319,7 +319,8 @@ def check_hosts(checks, work, count):
 
 def check_slurm(checks, work, holder, count):
     ckpt = holder.output + ".ckpt"
-    cases = (("runs", "echo RUNNING", 0, 69, "running"), ("waits", "echo PENDING", 0, 69, "running"),
+    cases = (("runs", "echo RUNNING", 0, 69, "running"), ("waits to run again", "echo PENDING", 0, 0, "dead"),
+             ("is being ended", "echo COMPLETING", 0, 69, "running"),
              ("an array, one runs", "echo COMPLETED; echo RUNNING", 0, 69, "running"),
              ("completed", "echo COMPLETED", 0, 0, "dead"), ("cancelled", "echo CANCELLED", 0, 0, "dead"),
              ("is known no more", "echo 'slurm_load_jobs error: Invalid job id specified' >&2", 1, 0, "dead"),

@@ -52,11 +52,20 @@ def check_killed(checks, bench):
     path, more = scratch_of(case)
     outcome = case.run(2, "call=place,path=shuffle,error=KILL,at=2", more)
     checks.that(outcome.code != 0, "killed", outcome)
-    checks.equal(len([n for n in os.listdir(path) if n != OTHERS]), 2, "folders that killed ranks leave", outcome)
+    left = [n for n in os.listdir(path) if n != OTHERS]
+    checks.equal(len(left), 2, "folders that killed ranks leave", outcome)
+    # Anybody may make names in a shared folder: neither a link nor a file of such a name is touched.
+    strange = [left[0][:-13] + number for number in ("000000-000000", "000000-000001")]
+    os.makedirs(f"{case.path}/victim")
+    support.write(f"{case.path}/victim/shuffle-000001-000000-terms-0", b"x")
+    os.symlink(f"{case.path}/victim", f"{path}/{strange[0]}")
+    support.write(f"{path}/{strange[1]}", b"x")
     outcome = case.run(0, None, more)
     if checks.ended(outcome, 0, "the next attempt"):
         checks.that(case.whole(), "behind a kill: other bytes", outcome)
-        checks.equal(os.listdir(path), [OTHERS], "what the next attempt leaves", outcome)
+        checks.equal(sorted(os.listdir(path)), sorted([OTHERS, *strange]), "what the next attempt leaves", outcome)
+        checks.equal(len(os.listdir(f"{case.path}/victim")), 1, "files behind a link", outcome)
+        checks.equal(outcome.errors(), [], "errors of the next attempt", outcome)
     case.remove()
 
 

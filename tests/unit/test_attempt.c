@@ -366,7 +366,10 @@ static void test_squeue(void **state)
         dh_slurm_job job;
     } cases[] = {
         {"echo RUNNING", DH_SLURM_JOB_ALIVE},
-        {"echo PENDING", DH_SLURM_JOB_ALIVE},
+        {"echo PENDING", DH_SLURM_JOB_OVER},
+        {"echo REQUEUE_HOLD", DH_SLURM_JOB_OVER},
+        {"echo PENDING; echo RUNNING", DH_SLURM_JOB_ALIVE},
+        {"echo SUSPENDED", DH_SLURM_JOB_ALIVE},
         {"printf COMPLETING", DH_SLURM_JOB_ALIVE},
         {"echo TIMEOUT", DH_SLURM_JOB_OVER},
         {"echo CANCELLED; echo RUNNING", DH_SLURM_JOB_ALIVE},

@@ -272,8 +272,9 @@ static void test_margins(void **state)
     assert_int_equal(dh_plan_minutes(&made, 1), 10);
     assert_true(dh_plan_minutes(&made, 36000) >= 900);
     assert_int_equal(dh_plan_minutes(&made, 36000) % 5, 0);
-    assert_true((double)dh_plan_mebibytes(&made) * 1048576 >= 1.25 * 3e9);
-    assert_int_equal(dh_plan_mebibytes(&made) % 1024, 0);
+    assert_true((double)dh_plan_mebibytes(&made, 8) * 1048576 * 8 >= 1.25 * 3e9);
+    assert_true((double)dh_plan_mebibytes(&made, 8) * 1048576 * 8 < 2.0 * 3e9);
+    assert_int_equal(dh_plan_mebibytes(&made, 7) % 16, 0);
 }
 
 /* ---- records of runs, waiting ------------------------------------------------------------------------ */
