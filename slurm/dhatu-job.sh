@@ -390,6 +390,14 @@ requeue() {
     return 1
 }
 
+# Is an exit code one that dhatu itself ends with, and tells why? 1 may be the launcher's, too.
+is_said() {
+    case $1 in
+        0 | 2 | 65 | "$locked_code" | 70 | 74 | "$left_code" | 78) return 0 ;;
+    esac
+    return 1
+}
+
 # Has this start made the result, although the exit code is that of a crash? A launcher or a driver may crash when
 # all is done. With --force an older result is there too.
 has_made_result() {
@@ -480,7 +488,7 @@ dhatu_job() { # dhatu_job cpu|gpu|het ARGUMENTS...
     begun=$(date +%s)
     launch "$@"
     wait_for_launcher
-    if ((code > 128)) && [[ -z $asked$ended ]] && (($(attempt_number) == attempt)) && ! has_made_result; then
+    if ! is_said "$code" && [[ -z $asked$ended ]] && (($(attempt_number) == attempt)) && ! has_made_result; then
         note "exit code $code, and dhatu did not begin: the launcher is tried once more"
         launched='' # a signal is kept for the new one
         launch "$@"

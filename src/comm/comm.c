@@ -1,6 +1,7 @@
 #include "comm/comm.h"
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "comm/comm_internal.h"
 
@@ -8,7 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Of the time waited so far, so that a wait is longer by a small part at most. On rank 0 it stays short: on
+ * some networks the other ranks' access to the counters goes on only when rank 0 is in MPI. */
+static const double sleep_share = 0.125;
+static const double sleep_min = 20e-6;
+static const double sleep_max = 1e-3;
+static const double sleep_max_root = 1e-4;
+static const double nano = 1e-9;
 
 dh_status dh_mpi_check(int code, const char *call)
 {
@@ -190,11 +200,75 @@ const char *dh_comm_library(const dh_comm *comm)
     return comm->library;
 }
 
+/* ---- waiting ----------------------------------------------------------------------------------------- */
+
+void dh_comm_set_idle(dh_comm *comm, dh_comm_idle *idle, void *context)
+{
+    comm->idle = idle;
+    comm->idle_context = context;
+}
+
+void dh_comm_idle_now(const dh_comm *comm)
+{
+    if (comm->idle != NULL) {
+        comm->idle(comm->idle_context);
+    }
+}
+
+double dh_comm_waited(const dh_comm *comm)
+{
+    return comm->waited;
+}
+
+/* Before the next look. A rank that looks all the time takes a core from who works. */
+static void pause_after(const dh_comm *comm, double waited)
+{
+    const double most = comm->rank == 0 ? sleep_max_root : sleep_max;
+    const double share = sleep_share * waited;
+    if (share >= sleep_min) {
+        const struct timespec time = {.tv_nsec = (long)((share < most ? share : most) / nano)};
+        (void)nanosleep(&time, NULL); /* a signal ends it earlier: no harm */
+    }
+}
+
+/* Instead of a blocking call, which nothing can be said in, and which burns the core. */
+static dh_status wait_for(dh_comm *comm, MPI_Request *request)
+{
+    int done = 0;
+    DH_TRY(dh_mpi_check(MPI_Test(request, &done, MPI_STATUS_IGNORE), "MPI_Test"));
+    if (done != 0) {
+        return DH_OK;
+    }
+    const double start = dh_seconds();
+    double waited = 0;
+    while (done == 0) {
+        pause_after(comm, waited);
+        dh_comm_idle_now(comm);
+        DH_TRY(dh_mpi_check(MPI_Test(request, &done, MPI_STATUS_IGNORE), "MPI_Test"));
+        waited = dh_seconds() - start;
+    }
+    comm->waited += waited;
+    return DH_OK;
+}
+
+/* In front of a blocking collective call: once all ranks are here it only takes as long as the bytes do. */
+static dh_status meet(dh_comm *comm)
+{
+    MPI_Request request = MPI_REQUEST_NULL;
+    DH_TRY(dh_mpi_check(MPI_Ibarrier(comm->world, &request), "MPI_Ibarrier"));
+    return wait_for(comm, &request);
+}
+
+/* ---- collective calls -------------------------------------------------------------------------------- */
+
 dh_status dh_comm_agree(dh_comm *comm, dh_status status)
 {
     int mine = (int)status;
     int all = 0;
-    DH_TRY(dh_mpi_check(MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MAX, comm->world), "MPI_Allreduce"));
+    MPI_Request request = MPI_REQUEST_NULL;
+    DH_TRY(dh_mpi_check(MPI_Iallreduce(&mine, &all, 1, MPI_INT, MPI_MAX, comm->world, &request),
+                        "MPI_Iallreduce"));
+    DH_TRY(wait_for(comm, &request));
     return (dh_status)all;
 }
 
@@ -206,6 +280,7 @@ dh_status dh_comm_agree(dh_comm *comm, dh_status status)
 
 dh_status dh_comm_broadcast(dh_comm *comm, void *data, size_t size)
 {
+    DH_TRY(meet(comm));
     DH_FOR_PIECES(size, offset, piece)
     {
         DH_TRY(dh_mpi_check(MPI_Bcast((char *)data + offset, (int)piece, MPI_BYTE, 0, comm->world),
@@ -216,24 +291,27 @@ dh_status dh_comm_broadcast(dh_comm *comm, void *data, size_t size)
 
 dh_status dh_comm_gather(dh_comm *comm, const void *record, size_t size, void *all)
 {
+    DH_TRY(meet(comm));
     return dh_mpi_check(MPI_Allgather(record, (int)size, MPI_BYTE, all, (int)size, MPI_BYTE, comm->world),
                         "MPI_Allgather");
 }
 
 dh_status dh_comm_node_gather(dh_comm *comm, const void *record, size_t size, void *all)
 {
+    DH_TRY(meet(comm));
     return dh_mpi_check(MPI_Allgather(record, (int)size, MPI_BYTE, all, (int)size, MPI_BYTE, comm->node),
                         "MPI_Allgather");
 }
 
 dh_status dh_comm_barrier(dh_comm *comm)
 {
-    return dh_mpi_check(MPI_Barrier(comm->world), "MPI_Barrier");
+    return meet(comm);
 }
 
 static dh_status all_reduce(dh_comm *comm, void *values, size_t bytes, MPI_Datatype type, size_t width,
                             MPI_Op op)
 {
+    DH_TRY(meet(comm));
     DH_FOR_PIECES(bytes, offset, piece)
     {
         DH_TRY(dh_mpi_check(
@@ -261,6 +339,7 @@ dh_status dh_comm_or(dh_comm *comm, uint8_t *bytes, size_t count)
 dh_status dh_comm_prefix_sum(dh_comm *comm, uint64_t value, uint64_t *before)
 {
     uint64_t sum = 0;
+    DH_TRY(meet(comm));
     DH_TRY(dh_mpi_check(MPI_Exscan(&value, &sum, 1, MPI_UINT64_T, MPI_SUM, comm->world), "MPI_Exscan"));
     *before = comm->rank == 0 ? 0 : sum; /* undefined on rank 0 by the standard */
     return DH_OK;
@@ -270,6 +349,7 @@ dh_status dh_comm_prefix_sum(dh_comm *comm, uint64_t value, uint64_t *before)
 dh_status dh_comm_reduce(dh_comm *comm, void *block, size_t size, dh_comm_merge *merge, void *context)
 {
     void *other = NULL;
+    DH_TRY(meet(comm));
     DH_TRY(dh_comm_allocate(size, 1, "another rank's totals", &other));
     dh_status status = DH_OK;
     for (int step = 1; step < comm->size && status == DH_OK; step *= 2) {
@@ -321,6 +401,7 @@ static dh_status collect_from(dh_comm *comm, int rank, void *piece_memory, size_
 dh_status dh_comm_collect(dh_comm *comm, const void *bytes, size_t size, dh_comm_take *take, void *context)
 {
     enum { PIECE = 1 << 20 };
+    DH_TRY(meet(comm));
     if (comm->rank != 0) {
         const uint64_t announced = size;
         DH_TRY(dh_mpi_check(MPI_Send(&announced, 1, MPI_UINT64_T, 0, DH_TAG_COLLECT_SIZE, comm->world),
@@ -369,6 +450,7 @@ dh_status dh_comm_exchange(dh_comm *comm, const void *bytes, const size_t *send_
 {
     const size_t ranks = (size_t)comm->size;
     void *sizes_memory = NULL;
+    DH_TRY(meet(comm));
     DH_TRY(dh_comm_allocate(2 * ranks, sizeof(uint64_t), "message sizes", &sizes_memory));
     uint64_t *out_size = sizes_memory;
     uint64_t *in_size = out_size + ranks;
@@ -411,6 +493,7 @@ dh_status dh_comm_exchange(dh_comm *comm, const void *bytes, const size_t *send_
 
 dh_status dh_comm_exchange_records(dh_comm *comm, const void *out, size_t size, void *in)
 {
+    DH_TRY(meet(comm));
     return dh_mpi_check(MPI_Alltoall(out, (int)size, MPI_BYTE, in, (int)size, MPI_BYTE, comm->world),
                         "MPI_Alltoall");
 }
@@ -418,6 +501,7 @@ dh_status dh_comm_exchange_records(dh_comm *comm, const void *out, size_t size, 
 dh_status dh_comm_exchange_parts(dh_comm *comm, const void *out, const uint64_t *out_size, void *in,
                                  const uint64_t *in_size, size_t stride)
 {
+    DH_TRY(meet(comm));
     for (int k = 0; k < comm->size; k++) {
         const size_t to = (size_t)((comm->rank + k) % comm->size);
         const size_t from = (size_t)((comm->rank - k + comm->size) % comm->size);

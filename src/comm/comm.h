@@ -31,6 +31,17 @@ int dh_comm_node_rank(const dh_comm *comm); /* among the ranks of this node */
 int dh_comm_node_size(const dh_comm *comm);
 const char *dh_comm_library(const dh_comm *comm); /* name and version of the MPI library */
 
+/* While this rank waits for others in a COLLECTIVE call of this file, idle(context) is called, often: it may
+ * show something, and read counters. It makes no COLLECTIVE call. NULL: none. */
+typedef void dh_comm_idle(void *context);
+void dh_comm_set_idle(dh_comm *comm, dh_comm_idle *idle, void *context);
+
+/* Calls it, where there is one. For long work that is no waiting. */
+void dh_comm_idle_now(const dh_comm *comm);
+
+/* Seconds that this rank has waited so. A rank that waits sleeps most of the time. */
+double dh_comm_waited(const dh_comm *comm);
+
 /* The gravest of all ranks' statuses (by the order of dh_status), the same on every rank. COLLECTIVE. */
 dh_status dh_comm_agree(dh_comm *comm, dh_status status);
 

@@ -11,6 +11,9 @@ struct dh_comm {
     MPI_Comm node;    /* ranks that share memory */
     MPI_Comm leaders; /* the first rank of each node; MPI_COMM_NULL on the others */
     int rank, size, node_rank, node_size;
+    dh_comm_idle *idle; /* NULL: nobody asks */
+    void *idle_context;
+    double waited; /* seconds */
     char library[128];
     char session[256]; /* folder for a start without mpirun; empty: none */
 };

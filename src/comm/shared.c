@@ -31,6 +31,7 @@ static dh_status shared_open(dh_comm *comm, size_t size, dh_shared *shared)
 static dh_status create(dh_comm *comm, size_t size, dh_shared **out)
 {
     void *memory = NULL;
+    DH_TRY(dh_comm_barrier(comm)); /* it waits better than the window does */
     DH_TRY(dh_comm_allocate(1, sizeof(dh_shared), "shared memory", &memory));
     const dh_status status = shared_open(comm, size, memory);
     if (status != DH_OK) {
@@ -105,8 +106,7 @@ dh_status dh_shared_gather(dh_comm *comm, const void *records, size_t count, siz
     const uint64_t mine = count * record_size;
     size_t total = 0;
     dh_shared *shared = NULL;
-    dh_status status = dh_mpi_check(
-        MPI_Allgather(&mine, 1, MPI_UINT64_T, bytes, 1, MPI_UINT64_T, comm->world), "MPI_Allgather");
+    dh_status status = dh_comm_gather(comm, &mine, sizeof mine, bytes);
     for (int rank = 0; rank < comm->size; rank++) {
         total += (size_t)bytes[rank];
     }

@@ -11,6 +11,7 @@ enum { DECIMAL = 10, MEBI_BITS = 20, LINE_MAX_BYTES = 4096 };
 
 static const uint64_t cpus_max = UINT64_C(1) << 40;   /* of all nodes */
 static const uint64_t mebis_max = UINT64_C(1) << 40;  /* of a node: an exbibyte */
+static const uint64_t components_max = 1024;          /* of a heterogeneous job */
 static const uint64_t starts_max = UINT64_C(1) << 30; /* of a job, and nodes */
 
 /* ---- one value --------------------------------------------------------------------------------------- */
@@ -102,9 +103,57 @@ static void read_array(dh_job_facts *out)
     }
 }
 
+/* One component's value of a variable; NULL: it has none. */
+static const char *value_of_group(const char *name, uint32_t group)
+{
+    char whole[DH_JOB_TEXT];
+    (void)snprintf(whole, sizeof whole, "%s_HET_GROUP_%u", name, group);
+    return getenv(whole);
+}
+
+/* The lists of all components' nodes, one behind the other. */
+static void read_group_nodes(dh_job_facts *out)
+{
+    char nodes[DH_JOB_LONG_TEXT + 4] = ""; /* longer than what fits, so that is told */
+    size_t used = 0;
+    for (uint32_t group = 0; group < out->components; group++) {
+        const char *value = value_of_group("SLURM_JOB_NODELIST", group);
+        if (value != NULL && used < sizeof nodes) {
+            const int more = snprintf(nodes + used, sizeof nodes - used, "%s%s", used > 0 ? "," : "", value);
+            used += more > 0 ? (size_t)more : 0;
+        }
+    }
+    if (used > 0) {
+        copy_text(nodes, out->nodes, sizeof out->nodes);
+    }
+}
+
+/* Of a heterogeneous job the plain variables tell the component alone that this rank is in. Where one of the
+ * components is not known, nothing is known of the sum. */
+static void read_groups(dh_job_facts *out)
+{
+    bool has_cpus = true;
+    bool has_nodes = true;
+    uint64_t cpus = 0;
+    uint64_t nodes = 0;
+    for (uint32_t group = 0; group < out->components; group++) {
+        const char *text = value_of_group("SLURM_JOB_CPUS_PER_NODE", group);
+        const uint64_t more = text != NULL ? dh_job_sum(text) : 0;
+        has_cpus = has_cpus && more > 0;
+        cpus += more;
+        uint64_t count = 0;
+        text = value_of_group("SLURM_JOB_NUM_NODES", group);
+        has_nodes = has_nodes && text != NULL && parse_number(&text, starts_max, &count) && *text == '\0';
+        nodes += count;
+    }
+    out->cpus = has_cpus ? cpus : 0;
+    out->node_count = has_nodes ? nodes : 0;
+    read_group_nodes(out);
+}
+
 void dh_job_facts_read(dh_job_facts *out)
 {
-    *out = (dh_job_facts){.is_slurm = false};
+    *out = (dh_job_facts){.components = 1};
     read_text("SLURM_JOB_ID", out->job, sizeof out->job);
     read_text("LOADEDMODULES", out->modules, sizeof out->modules);
     out->is_slurm = out->job[0] != '\0';
@@ -122,6 +171,12 @@ void dh_job_facts_read(dh_job_facts *out)
     out->cpus_here = read_number("SLURM_CPUS_ON_NODE", cpus_max);
     out->memory_per_node = read_number("SLURM_MEM_PER_NODE", mebis_max) << MEBI_BITS;
     out->memory_per_cpu = read_number("SLURM_MEM_PER_CPU", mebis_max) << MEBI_BITS;
+    out->memory_per_gpu = getenv("SLURM_MEM_PER_GPU") != NULL;
+    const uint64_t components = read_number("SLURM_HET_SIZE", components_max);
+    if (components > 1) {
+        out->components = (uint32_t)components;
+        read_groups(out);
+    }
 }
 
 uint64_t dh_job_memory_here(const dh_job_facts *facts)

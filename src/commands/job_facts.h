@@ -22,6 +22,8 @@ typedef struct dh_job_facts {
     uint64_t cpus;                            /* of all nodes */
     uint64_t cpus_here;                       /* of this node */
     uint64_t memory_per_node, memory_per_cpu; /* asked for, bytes */
+    bool memory_per_gpu;                      /* it was asked for so */
+    uint32_t components;                      /* of a heterogeneous job: texts and sums are of all; else 1 */
 } dh_job_facts;
 
 void dh_job_facts_read(dh_job_facts *out);

@@ -23,7 +23,7 @@
 enum {
     MEBIBYTE = 1 << 20,
     FIRST_SAMPLE = 4 * MEBIBYTE, /* of each rank */
-    GROWTH_LEAST = 3, /* of the larger sample over the smaller one: else the two say nothing of what grows */
+    CUTS_MORE = 4,               /* deadlines of a cut until the samples differ enough */
     TRIAL_RANKS_MAX = 8,
     SEGMENTS = 4, /* of a rank in a trial */
     MEMORY_LEAST = 16 * MEBIBYTE,
@@ -36,6 +36,9 @@ enum {
  * of that. */
 #define CUT_SHARE 0.1
 #define TRIAL_SHARE 0.5
+/* A trial under mpirun that takes so many times --sample-time, and so many seconds more, will not end. */
+#define HANGS_TIMES 10
+#define HANGS_SECONDS 30
 /* Bytes kept of each byte of content, at the most, in pairs and terms. */
 #define TOGETHER 2.0
 /* A corpus so much larger than the second sample would be is read whole instead. */
@@ -52,7 +55,8 @@ typedef struct plan_work {
     dh_corpus_facts corpus;
     dh_trial small, large;
     dh_estimate estimate;
-    double discover_seconds, sample_seconds;
+    double discover_seconds, sample_seconds, cut_seconds;
+    double room;           /* for a sample */
     uint32_t cores, ranks; /* ranks: of trials */
     bool ranks_failed;
 } plan_work;
@@ -238,30 +242,41 @@ static uint64_t trial_segment(const plan_work *planning, double content)
     return segment > unit ? segment : unit;
 }
 
-/* Runs over input; with several ranks where mpirun can start them, else with one. */
-static dh_status run_trial(plan_work *planning, const char *const *input, size_t count, double content,
-                           dh_trial *out)
+static dh_trial_options trial_options(const plan_work *planning, const char *const *input, size_t count,
+                                      double content)
 {
-    dh_trial_options trial = {
+    const bool whole = planning->request.job.whole;
+    const uint64_t least = least_memory(&planning->settings, planning->ranks);
+    const uint64_t asked = planning->settings.memory;
+    return (dh_trial_options){
         .options = planning->options,
         .folder = (const char *)planning->trial_folder.data,
         .input = input,
         .input_count = count,
         .ranks = planning->ranks,
         .under_mpirun = planning->ranks > 1,
-        .memory = planning->request.job.whole ? planning->settings.memory : trial_memory(planning, content),
-        .segment_size = planning->request.job.whole
-                            ? dh_options_number(planning->options, DH_OPTION_SEGMENT_SIZE)
-                            : trial_segment(planning, content),
+        .limit_seconds = HANGS_TIMES * planning->sample_seconds + HANGS_SECONDS,
+        /* What is enough for each of many ranks may be too little for one. */
+        .memory = whole ? (asked > least ? asked : least) : trial_memory(planning, content),
+        .segment_size = whole ? dh_options_number(planning->options, DH_OPTION_SEGMENT_SIZE)
+                              : trial_segment(planning, content),
     };
-    dh_status status = dh_trial_run(&trial, trial.under_mpirun, out);
-    if (status != DH_OK && status != DH_AGAIN && trial.under_mpirun) {
-        trial.under_mpirun = false;
-        trial.ranks = planning->ranks = 1;
-        status = dh_trial_run(&trial, false, out);
-        planning->ranks_failed = status == DH_OK;
+}
+
+/* Runs over input; with several ranks where mpirun can start them, else with one. */
+static dh_status run_trial(plan_work *planning, const char *const *input, size_t count, double content,
+                           dh_trial *out)
+{
+    dh_trial_options trial = trial_options(planning, input, count, content);
+    bool refused = false;
+    const dh_status status = dh_trial_run(&trial, &refused, out);
+    if (!refused) {
+        return status;
     }
-    return status;
+    planning->ranks = 1;
+    planning->ranks_failed = true;
+    trial = trial_options(planning, input, count, content);
+    return dh_trial_run(&trial, &refused, out);
 }
 
 static dh_status run_sample(plan_work *planning, dh_trial *out)
@@ -270,7 +285,9 @@ static dh_status run_sample(plan_work *planning, dh_trial *out)
     const size_t count = dh_sampler_inputs(planning->sampler, input);
     const double content = dh_sampler_content(planning->sampler);
     if (count == 0) {
-        return dh_error(DH_BAD_DATA, "the sources have no content to take a sample of");
+        return dh_error(DH_BAD_DATA,
+                        "no sample can be taken: the sources have nothing but what is longer than "
+                        "--max-record");
     }
     DH_TRY(run_trial(planning, input, count, content, out));
     out->content = content;
@@ -295,12 +312,12 @@ static dh_status run_whole(plan_work *planning)
 }
 
 /* What the second sample may be: as much as its trial has time for, and as there is room for. */
-static dh_status second_size(const plan_work *planning, double *out)
+static dh_status second_size(plan_work *planning, double *out)
 {
     const dh_trial *small = &planning->small;
     const double grows =
         small->phase[DH_PLAN_MAP] + small->phase[DH_PLAN_REDUCE] + small->phase[DH_PLAN_WRITE];
-    const double least = small->content * GROWTH_LEAST;
+    const double least = small->content * DH_PLAN_GROWTH_LEAST;
     double size = grows > 0 ? small->content / grows * planning->sample_seconds * TRIAL_SHARE : least;
     size = size > least ? size : least;
     struct statvfs facts;
@@ -308,21 +325,71 @@ static dh_status second_size(const plan_work *planning, double *out)
     if (statvfs(folder, &facts) != 0) {
         return dh_error(DH_IO, "%s: the free space cannot be told", folder);
     }
-    const double room = (double)facts.f_bavail * (double)facts.f_frsize / SPACE_SHARE;
-    *out = size < room ? size : room;
+    planning->room = (double)facts.f_bavail * (double)facts.f_frsize / SPACE_SHARE;
+    *out = size < planning->room ? size : planning->room;
     return DH_OK;
 }
 
-static double cut_deadline(const plan_work *planning)
+/* Sources may be too slow for a sample of the wanted size. Below least the deadline is put off, a few times.
+ */
+static dh_status cut(plan_work *planning, double content, double least)
 {
-    return dh_working_seconds() + planning->sample_seconds * CUT_SHARE;
+    dh_sampler *sampler = planning->sampler;
+    const double begin = dh_working_seconds();
+    for (int cuts = 0; cuts <= CUTS_MORE; cuts++) {
+        const double deadline = dh_working_seconds() + planning->sample_seconds * CUT_SHARE;
+        DH_TRY(dh_sampler_grow(sampler, content, deadline));
+        if (dh_sampler_content(sampler) >= least || dh_sampler_has_ended(sampler)) {
+            break;
+        }
+    }
+    planning->cut_seconds += dh_working_seconds() - begin;
+    return DH_OK;
+}
+
+/* The first trial told the rate. For what grows it was too small: tables and buffers were still filling. So
+ * another one is made with as much as leaves a larger sample, cut in the time that there is, several times as
+ * much. */
+static dh_status run_small_again(plan_work *planning, double second)
+{
+    const double have = dh_sampler_content(planning->sampler);
+    const double more = planning->cut_seconds > 0
+                            ? have / planning->cut_seconds * planning->sample_seconds * CUT_SHARE
+                            : second;
+    const double reached = have + more < second ? have + more : second;
+    if (reached / DH_PLAN_GROWTH_LEAST <= have) {
+        return DH_OK;
+    }
+    DH_TRY(cut(planning, reached / DH_PLAN_GROWTH_LEAST, 0));
+    return run_sample(planning, &planning->small);
+}
+
+static dh_status run_large(plan_work *planning, double second)
+{
+    dh_sampler *sampler = planning->sampler;
+    const dh_sample_mark mark = dh_sampler_mark(sampler);
+    const double least = DH_PLAN_GROWTH_LEAST * planning->small.content;
+    DH_TRY(cut(planning, second, least < second ? least : second));
+    dh_sampler_facts(sampler, &planning->corpus);
+    if (dh_sampler_has_all(sampler)) {
+        return run_whole(planning);
+    }
+    if (!(dh_sampler_content(sampler) > planning->small.content)) {
+        planning->large = planning->small; /* the rest of the corpus can be no sample */
+        return DH_OK;
+    }
+    DH_TRY(run_sample(planning, &planning->large));
+    if (planning->small.ranks == planning->large.ranks) {
+        return DH_OK;
+    }
+    DH_TRY(dh_sampler_go_back(sampler, &mark));
+    return run_sample(planning, &planning->small);
 }
 
 static dh_status run_trials(plan_work *planning)
 {
     dh_sampler *sampler = planning->sampler;
-    const double first = (double)FIRST_SAMPLE * planning->ranks;
-    DH_TRY(dh_sampler_grow(sampler, first, cut_deadline(planning)));
+    DH_TRY(cut(planning, (double)FIRST_SAMPLE * planning->ranks, 0));
     if (dh_sampler_has_all(sampler)) {
         dh_sampler_facts(sampler, &planning->corpus);
         return run_whole(planning);
@@ -335,16 +402,10 @@ static dh_status run_trials(plan_work *planning)
         dh_sampler_facts(sampler, &planning->corpus);
         return run_whole(planning);
     }
-    /* The first trial told the rate. For what grows it was too small: tables and buffers were still filling.
-     */
-    if (second / GROWTH_LEAST > planning->small.content) {
-        DH_TRY(dh_sampler_grow(sampler, second / GROWTH_LEAST, cut_deadline(planning)));
-        DH_TRY(run_sample(planning, &planning->small));
-    }
-    DH_TRY(dh_sampler_grow(sampler, second, cut_deadline(planning)));
-    DH_TRY(run_sample(planning, &planning->large));
-    dh_sampler_facts(sampler, &planning->corpus);
-    return DH_OK;
+    DH_TRY(run_small_again(planning, second));
+    /* A piece may have made the smaller sample larger than asked for. */
+    const double least = DH_PLAN_GROWTH_LEAST * planning->small.content;
+    return run_large(planning, second < least && least < planning->room ? least : second);
 }
 
 static dh_status measure(plan_work *planning)

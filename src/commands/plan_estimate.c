@@ -13,9 +13,19 @@ enum {
     FILES_BESIDE = 4   /* result, quarantine, record of the run, the result while it is written */
 };
 
+/* Checked by bench/plan.py: the time of runs on the machine of the sample is within this. */
+#define TIME_ERROR 0.25
+/* Waiting below this is not worth a word. */
+#define WAITING_TOLD 0.1
+/* Of what a byte takes on the average over the larger sample, a further byte takes at least this share: where
+ * the two trials hardly differ, or the second one happened to be faster, the line through them is too flat.
+ */
+#define SLOPE_LEAST 0.5
 #define TIME_MARGIN 1.5
 #define MEMORY_MARGIN 1.25
 #define MEBIBYTE 1048576.0
+#define MEMORY_STEP 16   /* MiB */
+#define SHARE_LEAST 0.08 /* of the corpus in the sample: estimates from less were not compared with runs */
 #define NODE_BASE (512.0 * MEBIBYTE) /* of a node: the launcher, its daemons, shared tables */
 
 double dh_plan_line(double x1, double y1, double x2, double y2, double x)
@@ -74,6 +84,18 @@ static fit fit_line(const dh_trial *small, const dh_trial *large, double y1, dou
     return made;
 }
 
+/* The same of what documents take, which grows with them. */
+static fit fit_work(const dh_trial *small, const dh_trial *large, double y1, double y2, double content)
+{
+    const fit line = fit_line(small, large, y1, y2, content);
+    if (!(large->content > 0) || content <= large->content) {
+        return line;
+    }
+    const double least = y2 * SLOPE_LEAST / large->content;
+    const fit flattest = {.fixed = y2 * (1 - SLOPE_LEAST), .variable = least * content};
+    return line.fixed + line.variable < flattest.fixed + flattest.variable ? flattest : line;
+}
+
 /* Ranks that have something to do, less what is lost while the last of them end. */
 static double busy_ranks(const dh_corpus_facts *corpus, uint32_t ranks)
 {
@@ -106,7 +128,7 @@ static double map_seconds(const dh_trial *small, const dh_trial *large, const dh
                           uint32_t ranks, dh_estimate *out)
 {
     const fit map =
-        fit_line(small, large, small->phase[DH_PLAN_MAP], large->phase[DH_PLAN_MAP], corpus->content);
+        fit_work(small, large, small->phase[DH_PLAN_MAP], large->phase[DH_PLAN_MAP], corpus->content);
     const double busy = busy_ranks(corpus, ranks);
     const double decoders = corpus->compressed_sources < ranks ? (double)corpus->compressed_sources : ranks;
     double seconds = map.variable * large->ranks / busy;
@@ -126,18 +148,21 @@ static void estimate_time(const dh_trial *small, const dh_trial *large, const dh
     const double share = (double)large->ranks / ranks;
     out->seconds = corpus->discover_seconds;
     for (int p = 0; p < DH_PLAN_PHASES; p++) {
-        const fit phase = fit_line(small, large, small->phase[p], large->phase[p], corpus->content);
+        const bool is_end = p == DH_PLAN_FINISH;
+        const fit phase =
+            (is_end ? fit_line : fit_work)(small, large, small->phase[p], large->phase[p], corpus->content);
         /* The end is a sync and a rename by one rank, whatever their number. */
-        out->phase[p] = phase.fixed + phase.variable * (p == DH_PLAN_FINISH ? 1 : share);
+        out->phase[p] = phase.fixed + phase.variable * (is_end ? 1 : share);
     }
     out->phase[DH_PLAN_MAP] = map_seconds(small, large, corpus, ranks, out);
     for (int p = 0; p < DH_PLAN_PHASES; p++) {
         out->seconds += out->phase[p];
     }
     out->start_seconds = large->start_seconds;
-    out->processor_seconds = dh_plan_line(small->content, small->processor_seconds, large->content,
-                                          large->processor_seconds, corpus->content) +
-                             corpus->decode_seconds * corpus->compressed_content;
+    const fit processors =
+        fit_work(small, large, small->processor_seconds, large->processor_seconds, corpus->content);
+    out->processor_seconds =
+        processors.fixed + processors.variable + corpus->decode_seconds * corpus->compressed_content;
     const double kernels = large->content > 0 ? large->kernel_seconds / large->content * corpus->content : 0;
     double moved = kernels / busy_ranks(corpus, ranks);
     if (out->bounded_by_source) {
@@ -209,7 +234,10 @@ dh_estimate dh_plan_estimate(const dh_trial *small, const dh_trial *large, const
                              const dh_plan_job *job)
 {
     const uint32_t ranks = job->nodes * job->ranks_per_node;
-    const double scale = large->content > 0 ? corpus->content / large->content : 0;
+    double scale = large->content > 0 ? corpus->content / large->content : 0;
+    if (job->whole) {
+        scale = 1; /* also where no source has a byte: an empty text is a document */
+    }
     dh_estimate made = {
         .content = corpus->content,
         .documents = large->documents * scale,
@@ -258,6 +286,22 @@ dh_cost dh_plan_spot_cost(double seconds, double interruption_seconds, uint32_t 
     return made;
 }
 
+/* ---- how sure it is ---------------------------------------------------------------------------------- */
+
+bool dh_plan_waited_long(const dh_trial *trial)
+{
+    return trial->waited_seconds > WAITING_TOLD * trial->seconds;
+}
+
+double dh_plan_time_error(const dh_trial *small, const dh_trial *large, const dh_corpus_facts *corpus,
+                          const dh_plan_job *job)
+{
+    const bool grew = job->whole || (large->content >= DH_PLAN_GROWTH_LEAST * small->content &&
+                                     large->content >= SHARE_LEAST * corpus->content);
+    const bool one_rank = (uint64_t)job->nodes * job->ranks_per_node == 1 && large->ranks == 1;
+    return grew && one_rank && !dh_plan_waited_long(large) ? TIME_ERROR : -1;
+}
+
 /* ---- what to ask for --------------------------------------------------------------------------------- */
 
 uint64_t dh_plan_minutes(const dh_estimate *estimate, double seconds)
@@ -267,9 +311,8 @@ uint64_t dh_plan_minutes(const dh_estimate *estimate, double seconds)
     return steps > MINUTES_LEAST ? (uint64_t)steps : MINUTES_LEAST;
 }
 
-uint64_t dh_plan_mebibytes(const dh_estimate *estimate)
+uint64_t dh_plan_mebibytes(const dh_estimate *estimate, uint32_t ranks)
 {
     const double bytes = estimate->node_memory * MEMORY_MARGIN + NODE_BASE;
-    const double gibibyte = 1024 * MEBIBYTE;
-    return (uint64_t)(ceil(bytes / gibibyte) * 1024);
+    return (uint64_t)ceil(bytes / ranks / MEBIBYTE / MEMORY_STEP) * MEMORY_STEP;
 }

@@ -13,6 +13,9 @@ typedef enum dh_plan_phase {
     DH_PLAN_PHASES
 } dh_plan_phase;
 
+/* Of the larger sample over the smaller one: else the two say little of what grows. */
+enum { DH_PLAN_GROWTH_LEAST = 3 };
+
 /* What a run over a sample was and took. Bytes of content are uncompressed bytes of the sources. */
 typedef struct dh_trial {
     double content;
@@ -109,8 +112,16 @@ typedef struct dh_cost {
 double dh_plan_price(double seconds, uint32_t nodes, double price);
 dh_cost dh_plan_spot_cost(double seconds, double interruption_seconds, uint32_t nodes, const dh_spot *spot);
 
-/* What to ask a scheduler for: minutes with a margin, and MiB of a node. */
+/* The relative error that times were shown to stay within for such trials; below 0: it was never shown. */
+double dh_plan_time_error(const dh_trial *small, const dh_trial *large, const dh_corpus_facts *corpus,
+                          const dh_plan_job *job);
+
+/* Did the trial wait so long for processors that it is worth a word? */
+bool dh_plan_waited_long(const dh_trial *trial);
+
+/* What to ask a scheduler for: minutes with a margin, and MiB of a core, of which each of a node's ranks has
+ * one. */
 uint64_t dh_plan_minutes(const dh_estimate *estimate, double seconds);
-uint64_t dh_plan_mebibytes(const dh_estimate *estimate);
+uint64_t dh_plan_mebibytes(const dh_estimate *estimate, uint32_t ranks);
 
 #endif

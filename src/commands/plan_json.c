@@ -57,7 +57,7 @@ static dh_status append_variant(const dh_plan_report *report, bool with_gpus, dh
         {"spot_seconds", cost.seconds},
         {"spot_interruptions", cost.interruptions},
         {"time_minutes", (double)dh_plan_minutes(estimate, estimate->seconds)},
-        {"memory_mebibytes", (double)dh_plan_mebibytes(estimate)},
+        {"memory_per_cpu_mebibytes", (double)dh_plan_mebibytes(estimate, request->job.ranks_per_node)},
     };
     DH_TRY(dh_buffer_printf(out, ",\n  \"%s\": {", with_gpus ? "gpu" : "cpu"));
     DH_TRY(append_numbers(out, number, sizeof number / sizeof *number));
@@ -97,6 +97,7 @@ static dh_status append_corpus(const dh_plan_report *report, dh_buffer *out)
         {"content_bytes", report->large->content},
         {"small_content_bytes", report->small->content},
         {"ranks", report->large->ranks},
+        {"small_ranks", report->small->ranks},
         {"seconds", report->large->seconds},
         {"waited_seconds", report->large->waited_seconds},
         {"small_seconds", report->small->seconds},
@@ -116,6 +117,8 @@ static dh_status append_figures(const dh_plan_report *report, dh_buffer *out)
         {"nodes", report->request->job.nodes},
         {"ranks_per_node", report->request->job.ranks_per_node},
         {"seconds", estimate->seconds},
+        {"time_error",
+         dh_plan_time_error(report->small, report->large, report->corpus, &report->request->job)},
         {"start_seconds", estimate->start_seconds},
         {"discover_seconds", report->corpus->discover_seconds},
         {"processor_seconds", estimate->processor_seconds},

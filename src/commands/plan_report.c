@@ -7,14 +7,10 @@
 
 enum { LABEL = 10, HOUR = 60, DAY = 24, PERCENT = 100 };
 
-/* Checked by bench/plan.py: the time of runs on the machine of the sample is within this. */
-#define TIME_ERROR 0.25
 /* Standard errors that a figure is told with: 19 of 20 are within. */
 #define ERRORS 2.0
 /* A gain below this share is lost in what a GPU itself costs. */
 #define GAIN_LEAST 0.1
-/* Waiting below this is not worth a word. */
-#define WAITING_TOLD 0.1
 
 static dh_status label(dh_buffer *out, const char *name)
 {
@@ -90,7 +86,11 @@ static dh_status append_time(const dh_plan_report *report, dh_buffer *out)
                             job->ranks_per_node, plural(job->ranks_per_node)));
     DH_TRY(label(out, "time"));
     DH_TRY(append_seconds(out, estimate->seconds));
-    DH_TRY(dh_buffer_printf(out, " (+/- %.0f %% on machines like this one):", PERCENT * TIME_ERROR));
+    const double error = dh_plan_time_error(report->small, report->large, report->corpus, job);
+    if (error >= 0) {
+        DH_TRY(dh_buffer_printf(out, " (+/- %.0f %% on machines like this one)", PERCENT * error));
+    }
+    DH_TRY(dh_buffer_printf(out, ":"));
     for (int p = 0; p < DH_PLAN_PHASES; p++) {
         DH_TRY(dh_buffer_printf(out, "%s %s ", p > 0 ? "," : "", phase[p]));
         DH_TRY(append_seconds(out, estimate->phase[p]));
@@ -183,25 +183,42 @@ static dh_status append_money(const dh_plan_report *report, dh_buffer *out)
 
 /* ---- what must be known ------------------------------------------------------------------------------ */
 
-static dh_status append_notes(const dh_plan_report *report, dh_buffer *out)
+/* What makes times less sure. */
+static dh_status append_doubts(const dh_plan_report *report, dh_buffer *out)
 {
-    const dh_corpus_facts *corpus = report->corpus;
-    const dh_estimate *estimate = report->estimate;
-    const uint32_t ranks = ranks_of(report->request);
+    const dh_trial *small = report->small;
+    const dh_trial *large = report->large;
     if (report->ranks_failed) {
         DH_TRY(label(out, "note"));
         DH_TRY(dh_buffer_printf(out, "mpirun could not be used here: one rank was measured, and what ranks "
                                      "send each other was not\n"));
     }
-    const double waited = report->large->waited_seconds;
-    if (waited > WAITING_TOLD * report->large->seconds) {
+    if (!report->request->job.whole && large->content < DH_PLAN_GROWTH_LEAST * small->content) {
+        DH_TRY(label(out, "note"));
+        DH_TRY(dh_buffer_printf(out,
+                                "the larger sample is only %.1f times the smaller one, too little to tell "
+                                "what grows: times are rough; a longer --sample-time tells more\n",
+                                small->content > 0 ? large->content / small->content : 1));
+    }
+    if (dh_plan_waited_long(large)) {
+        const double waited = large->waited_seconds;
         DH_TRY(label(out, "note"));
         DH_TRY(dh_buffer_printf(
             out,
             "this machine is busy: the trial waited %.0f %% of its time for processors, which is "
-            "left out of all times\n",
-            PERCENT * waited / (waited + report->large->seconds)));
+            "left out of all times%s\n",
+            PERCENT * waited / (waited + large->seconds),
+            large->ranks > 1 ? "; ranks that waited for one another make them rough" : ""));
     }
+    return DH_OK;
+}
+
+static dh_status append_notes(const dh_plan_report *report, dh_buffer *out)
+{
+    const dh_corpus_facts *corpus = report->corpus;
+    const dh_estimate *estimate = report->estimate;
+    const uint32_t ranks = ranks_of(report->request);
+    DH_TRY(append_doubts(report, out));
     if (ranks > report->large->ranks) {
         DH_TRY(label(out, "note"));
         DH_TRY(dh_buffer_printf(
@@ -243,7 +260,9 @@ dh_status dh_plan_append_slurm(const dh_plan_report *report, bool with_gpus, dh_
     DH_TRY(dh_buffer_printf(out,
                             "#SBATCH --nodes=%u\n#SBATCH --ntasks-per-node=%u\n#SBATCH --cpus-per-task=1\n",
                             request->job.nodes, request->job.ranks_per_node));
-    DH_TRY(dh_buffer_printf(out, "#SBATCH --mem=%" PRIu64 "M\n", dh_plan_mebibytes(estimate)));
+    /* As the job scripts ask for it: Slurm does not take --mem beside that. */
+    DH_TRY(dh_buffer_printf(out, "#SBATCH --mem-per-cpu=%" PRIu64 "M\n",
+                            dh_plan_mebibytes(estimate, request->job.ranks_per_node)));
     if (!with_gpus) {
         return DH_OK;
     }

@@ -1,8 +1,10 @@
 #include "commands/plan_sample.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "commands/plan_wait.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +42,8 @@ typedef struct class_members {
     uint32_t *source;
     size_t count;
     double file_bytes;
-    spread order; /* of pieces for PLAIN_RECORDS, else of sources */
-    double taken_content, taken_file_bytes;
+    spread order;                           /* of pieces for PLAIN_RECORDS, else of sources */
+    double taken_content, taken_file_bytes; /* also of what was left out */
 } class_members;
 
 struct dh_sampler {
@@ -52,12 +54,13 @@ struct dh_sampler {
     size_t packed_open, packed_next;
     dh_ratio packing;   /* content and bytes of compressed files, an entry a source that was opened */
     dh_ratio documents; /* lines and bytes of pieces */
-    double plain_seconds, packed_seconds;
+    double plain_seconds, plain_read, packed_seconds;
+    bool left_out;  /* a text that is too long to be part of the sample */
     double longest; /* file bytes; of packed sources in front of plain ones */
     bool longest_packed;
     dh_buffer records_path, list_argument;
     int records, list;
-    uint64_t records_size, list_size;
+    dh_sample_mark size; /* of the sample */
     dh_buffer piece;
 };
 
@@ -252,11 +255,12 @@ static dh_status take_records(dh_sampler *sampler, source_class class, const uin
         return DH_OK;
     }
     const char *path = (const char *)sampler->records_path.data;
-    DH_TRY(dh_file_write_at(sampler->records, path, text, size, sampler->records_size));
-    sampler->records_size += size;
+    DH_TRY(dh_file_write_at(sampler->records, path, text, size, sampler->size.records_size));
+    sampler->size.records_size += size;
     if (text[size - 1] != '\n') { /* the last line of a source */
-        DH_TRY(dh_file_write_at(sampler->records, path, "\n", 1, sampler->records_size++));
+        DH_TRY(dh_file_write_at(sampler->records, path, "\n", 1, sampler->size.records_size++));
     }
+    sampler->size.content += (double)size;
     sampler->member[class].taken_content += (double)size;
     dh_ratio_add(&sampler->documents, (double)count_lines(text, size), (double)size);
     return DH_OK;
@@ -279,6 +283,7 @@ static dh_status read_to_line_end(const dh_sampler *sampler, dh_stream *stream, 
     bool end = false;
     while (!end && out->size < sampler->options.records->record_max && out->data[out->size - 1] != '\n') {
         const size_t before = out->size;
+        DH_TRY(sampler->options.poll(NULL));
         DH_TRY(read_more(stream, STEP, out, &end));
         const uint8_t *line_end = memchr(out->data + before, '\n', out->size - before);
         if (line_end != NULL) {
@@ -332,6 +337,7 @@ static dh_status take_plain(dh_sampler *sampler)
     DH_TRY(status);
     sampler->plain_seconds += dh_working_seconds() - begin;
     plain->taken_file_bytes += (double)sampler->piece.size;
+    sampler->plain_read += (double)sampler->piece.size;
     return take_records(sampler, PLAIN_RECORDS, sampler->piece.data + start, sampler->piece.size - start);
 }
 
@@ -388,39 +394,77 @@ static dh_status take_packed(dh_sampler *sampler)
     return DH_OK;
 }
 
+/* Reads a text to its end, while there is time and it may still be a record. */
+static dh_status read_text(dh_sampler *sampler, dh_stream *stream, uint64_t size, double deadline, bool *end)
+{
+    const uint64_t most = sampler->options.records->record_max;
+    bool goes_on = true;
+    *end = false;
+    while (goes_on) {
+        DH_TRY(sampler->options.poll(NULL));
+        sampler->piece.size = 0;
+        DH_TRY(read_more(stream, PIECE, &sampler->piece, end));
+        const bool too_long = dh_stream_compression(stream) == DH_COMPRESSION_NONE
+                                  ? size > most
+                                  : dh_stream_bytes_out(stream) > most;
+        goes_on = !*end && !too_long && dh_working_seconds() < deadline;
+    }
+    return DH_OK;
+}
+
+/* The bytes of a text of which some were read. */
+static double text_content(const dh_stream *stream, uint64_t size, bool end)
+{
+    const double out = (double)dh_stream_bytes_out(stream);
+    const double in = (double)dh_stream_bytes_in(stream);
+    if (end) {
+        return out;
+    }
+    const bool plain = dh_stream_compression(stream) == DH_COMPRESSION_NONE;
+    return plain || !(in > 0) ? (double)size : out / in * (double)size;
+}
+
+static dh_status add_to_list(dh_sampler *sampler, const char *path, double content)
+{
+    const char *list = (const char *)sampler->list_argument.data + 1;
+    const size_t size = strlen(path);
+    DH_TRY(dh_file_write_at(sampler->list, list, path, size, sampler->size.list_size));
+    DH_TRY(dh_file_write_at(sampler->list, list, "\n", 1, sampler->size.list_size + size));
+    sampler->size.list_size += size + 1;
+    sampler->size.content += content;
+    return DH_OK;
+}
+
 /* A text is not copied: the trial reads it where it is. It is read here too, so that its size is known, and
  * so that trials find all of their files in the page cache. */
-static dh_status take_text(dh_sampler *sampler)
+static dh_status take_text(dh_sampler *sampler, double deadline)
 {
     class_members *texts = &sampler->member[TEXTS];
     const uint32_t source = texts->source[spread_next(&texts->order)];
+    const uint64_t size = dh_plan_source(sampler->options.plan, source)->size;
     const char *path = source_path(sampler, source);
     if (strchr(path, '\n') != NULL) {
         return DH_OK; /* a list cannot name it */
     }
     const double begin = dh_working_seconds();
     dh_stream *stream = NULL;
-    DH_TRY(dh_stream_open(path, 0, &sampler->options.records->limits, &stream));
     bool end = false;
-    dh_status status = DH_OK;
-    while (!end && status == DH_OK) {
-        sampler->piece.size = 0;
-        status = read_more(stream, PIECE, &sampler->piece, &end);
-    }
-    const uint64_t content = dh_stream_bytes_out(stream);
+    DH_TRY(dh_stream_open(path, 0, &sampler->options.records->limits, &stream));
+    const dh_status status = read_text(sampler, stream, size, deadline, &end);
+    const double content = text_content(stream, size, end);
     if (dh_stream_compression(stream) == DH_COMPRESSION_NONE) {
         sampler->plain_seconds += dh_working_seconds() - begin;
+        sampler->plain_read += (double)dh_stream_bytes_out(stream);
     }
     dh_stream_close(stream);
     DH_TRY(status);
-    texts->taken_content += (double)content;
-    texts->taken_file_bytes += (double)dh_plan_source(sampler->options.plan, source)->size;
-    const char *list = (const char *)sampler->list_argument.data + 1;
-    const size_t size = strlen(path);
-    DH_TRY(dh_file_write_at(sampler->list, list, path, size, sampler->list_size));
-    DH_TRY(dh_file_write_at(sampler->list, list, "\n", 1, sampler->list_size + size));
-    sampler->list_size += size + 1;
-    return DH_OK;
+    texts->taken_content += content;
+    texts->taken_file_bytes += (double)size;
+    if (!end && content > (double)sampler->options.records->record_max) {
+        sampler->left_out = true; /* a trial would read all of it to find out that it is no record */
+        return DH_OK;
+    }
+    return add_to_list(sampler, path, content);
 }
 
 /* ---- growing ----------------------------------------------------------------------------------------- */
@@ -471,7 +515,7 @@ dh_status dh_sampler_grow(dh_sampler *sampler, double content, double deadline)
         if (class == CLASSES) {
             break;
         }
-        DH_TRY(class == TEXTS ? take_text(sampler)
+        DH_TRY(class == TEXTS ? take_text(sampler, deadline)
                               : (class == PACKED_RECORDS ? take_packed(sampler) : take_plain(sampler)));
     }
     return DH_OK;
@@ -479,11 +523,7 @@ dh_status dh_sampler_grow(dh_sampler *sampler, double content, double deadline)
 
 double dh_sampler_content(const dh_sampler *sampler)
 {
-    double sum = 0;
-    for (int c = 0; c < CLASSES; c++) {
-        sum += sampler->member[c].taken_content;
-    }
-    return sum;
+    return sampler->size.content;
 }
 
 double dh_sampler_corpus_content(const dh_sampler *sampler)
@@ -495,18 +535,43 @@ double dh_sampler_corpus_content(const dh_sampler *sampler)
     return sum;
 }
 
-bool dh_sampler_has_all(const dh_sampler *sampler)
+bool dh_sampler_has_ended(const dh_sampler *sampler)
 {
     return next_class(sampler) == CLASSES;
+}
+
+bool dh_sampler_has_all(const dh_sampler *sampler)
+{
+    return dh_sampler_has_ended(sampler) && !sampler->left_out;
+}
+
+dh_sample_mark dh_sampler_mark(const dh_sampler *sampler)
+{
+    return sampler->size;
+}
+
+static dh_status shorten(int file, const char *path, uint64_t size)
+{
+    return ftruncate(file, (off_t)size) == 0
+               ? DH_OK
+               : dh_error(DH_IO, "%s: cannot be shortened: %s", path, strerror(errno));
+}
+
+dh_status dh_sampler_go_back(dh_sampler *sampler, const dh_sample_mark *mark)
+{
+    DH_TRY(shorten(sampler->records, (const char *)sampler->records_path.data, mark->records_size));
+    DH_TRY(shorten(sampler->list, (const char *)sampler->list_argument.data + 1, mark->list_size));
+    sampler->size = *mark;
+    return DH_OK;
 }
 
 size_t dh_sampler_inputs(const dh_sampler *sampler, const char *input[DH_SAMPLE_INPUTS])
 {
     size_t count = 0;
-    if (sampler->records_size > 0) {
+    if (sampler->size.records_size > 0) {
         input[count++] = (const char *)sampler->records_path.data;
     }
-    if (sampler->list_size > 0) {
+    if (sampler->size.list_size > 0) {
         input[count++] = (const char *)sampler->list_argument.data;
     }
     return count;
@@ -553,8 +618,7 @@ void dh_sampler_facts(const dh_sampler *sampler, dh_corpus_facts *out)
     if (sampler->packing.a > 0) {
         out->decode_seconds = sampler->packed_seconds / sampler->packing.a;
     }
-    const double read = plain->taken_file_bytes + texts->taken_file_bytes;
-    if (read > 0) {
-        out->storage_seconds = sampler->plain_seconds / read;
+    if (sampler->plain_read > 0) {
+        out->storage_seconds = sampler->plain_seconds / sampler->plain_read;
     }
 }

@@ -11,11 +11,10 @@
 #include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,14 +38,25 @@ static void note_signal(int number)
     signal_seen = number;
 }
 
-void dh_trial_catch_signals(void)
+/* What ends a program that does not expect it, and comes from outside of it. */
+static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT, SIGPIPE, SIGALRM, SIGXCPU};
+
+/* Sets what is done on them, but for those that are ignored. */
+static void set_signals(void (*handler)(int))
 {
-    static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = note_signal};
+    struct sigaction action = {.sa_handler = handler};
     (void)sigemptyset(&action.sa_mask);
     for (size_t s = 0; s < sizeof caught / sizeof *caught; s++) {
-        (void)sigaction(caught[s], &action, NULL);
+        struct sigaction known;
+        if (sigaction(caught[s], NULL, &known) == 0 && known.sa_handler != SIG_IGN) {
+            (void)sigaction(caught[s], &action, NULL);
+        }
     }
+}
+
+void dh_trial_catch_signals(void)
+{
+    set_signals(note_signal);
 }
 
 dh_status dh_trial_poll(void *unused)
@@ -57,8 +67,8 @@ dh_status dh_trial_poll(void *unused)
 
 void dh_trial_obey_signal(void)
 {
+    set_signals(SIG_DFL);
     if (signal_seen != 0) {
-        (void)signal(signal_seen, SIG_DFL);
         (void)raise(signal_seen);
     }
 }
@@ -267,34 +277,38 @@ static dh_status plain_environment(char ***out)
 
 /* ---- the process ------------------------------------------------------------------------------------- */
 
+/* Becomes the program. */
+static _Noreturn void become(pid_t parent, char **arguments, char **environment, const char *log)
+{
+    enum { LOG_MODE = 0600 };
+    (void)setpgid(0, 0);
+    /* Who is killed outright ends nobody: the system does. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    const int in = open("/dev/null", O_RDONLY);
+    const int out = open(log, O_WRONLY | O_CREAT | O_TRUNC, LOG_MODE);
+    const bool ready = in >= 0 && out >= 0 && dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
+                       dup2(out, STDERR_FILENO) >= 0;
+    if (ready && getppid() == parent) {
+        (void)execvpe(arguments[0], arguments, environment);
+    }
+    _exit(NO_PROGRAM);
+}
+
 /* In a process group of its own, so that a signal of the terminal reaches this program alone, which then
  * tidies up. */
-static int spawn(char **arguments, char **environment, const char *log, pid_t *process)
+static dh_status spawn(char **arguments, char **environment, const char *log, pid_t *process)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int error = posix_spawn_file_actions_init(&actions);
-    if (error != 0) {
-        return error;
+    const pid_t self = getpid();
+    const pid_t child = fork();
+    if (child == 0) {
+        become(self, arguments, environment, log);
     }
-    error = posix_spawnattr_init(&attributes);
-    if (error == 0) {
-        enum { LOG_MODE = 0600 };
-        error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-        error = error != 0
-                    ? error
-                    : posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-        error = error != 0 ? error
-                           : posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log,
-                                                              O_WRONLY | O_CREAT | O_TRUNC, LOG_MODE);
-        error = error != 0 ? error : posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-        error = error != 0
-                    ? error
-                    : posix_spawnp(process, arguments[0], &actions, &attributes, arguments, environment);
-        (void)posix_spawnattr_destroy(&attributes);
+    if (child < 0) {
+        return dh_error(DH_FAILED, "a trial run cannot be started: %s", strerror(errno));
     }
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return error;
+    (void)setpgid(child, child); /* whoever comes first */
+    *process = child;
+    return DH_OK;
 }
 
 typedef struct folder_size {
@@ -349,28 +363,39 @@ static int end_process(pid_t process)
     return code;
 }
 
+typedef struct trial_process {
+    pid_t id;
+    const char *folder; /* its checkpoint */
+    bool under_mpirun;
+    double begin, limit; /* limit: seconds; 0: none */
+    int code;            /* as of waitpid */
+    bool hangs;
+} trial_process;
+
+static dh_status watch_once(const trial_process *process, dh_wait_history *history, dh_trial *out)
+{
+    wait_a_moment();
+    DH_TRY(dh_trial_poll(NULL));
+    DH_TRY(look(process->folder, out));
+    const double waited =
+        process->under_mpirun ? dh_waited_by_children(process->id) : dh_waited_seconds(process->id);
+    return dh_wait_note(history, dh_seconds(), waited);
+}
+
 /* Waits for the process, and watches its checkpoint folder and how long its ranks wait. */
-static dh_status watch(pid_t process, bool under_mpirun, const char *folder, int *code,
-                       dh_wait_history *history, dh_trial *out)
+static dh_status watch(trial_process *process, dh_wait_history *history, dh_trial *out)
 {
     pid_t ended = 0;
     dh_status status = DH_OK;
-    while (ended == 0 && status == DH_OK) {
-        wait_a_moment();
-        status = dh_trial_poll(NULL);
+    while (ended == 0 && status == DH_OK && !process->hangs) {
+        status = watch_once(process, history, out);
         if (status == DH_OK) {
-            status = look(folder, out);
+            ended = waitpid(process->id, &process->code, WNOHANG);
         }
-        if (status == DH_OK) {
-            const double waited = under_mpirun ? dh_waited_by_children(process) : dh_waited_seconds(process);
-            status = dh_wait_note(history, dh_seconds(), waited);
-        }
-        if (status == DH_OK) {
-            ended = waitpid(process, code, WNOHANG);
-        }
+        process->hangs = ended == 0 && process->limit > 0 && dh_seconds() - process->begin > process->limit;
     }
-    if (status != DH_OK) {
-        (void)end_process(process);
+    if (status != DH_OK || process->hangs) {
+        process->code = end_process(process->id);
         return status;
     }
     return ended < 0 ? dh_error(DH_FAILED, "a trial run cannot be waited for: %s", strerror(errno)) : DH_OK;
@@ -388,27 +413,53 @@ static dh_status status_of_code(int code)
     return DH_FAILED;
 }
 
-/* The last line that the trial wrote tells why it failed. */
-static dh_status tell_failure(const char *log, int code)
+/* What tells why a trial failed: its last error, else the last line that it wrote. mpirun says more behind
+ * it. A string. */
+static dh_status read_reason(const char *log, dh_buffer *out, bool *own)
 {
-    dh_buffer text = {0};
-    DH_TRY(dh_file_read_all(log, RECORD_MAX, &text));
-    size_t end = text.size;
-    while (end > 0 && (text.data[end - 1] == '\n' || text.data[end - 1] == '\r')) {
-        end--;
+    static const char mark[] = "dhatu: error: ";
+    DH_TRY(dh_file_read_all(log, RECORD_MAX, out));
+    while (out->size > 0 && (out->data[out->size - 1] == '\n' || out->data[out->size - 1] == '\r')) {
+        out->size--;
     }
-    size_t start = end;
-    while (start > 0 && text.data[start - 1] != '\n') {
-        start--;
+    DH_TRY(dh_buffer_append(out, "", 1));
+    const char *text = (const char *)out->data;
+    const char *line_end = strrchr(text, '\n');
+    const char *reason = line_end != NULL ? line_end + 1 : text;
+    *own = false;
+    for (const char *at = strstr(text, mark); at != NULL; at = strstr(at, mark)) {
+        at += sizeof mark - 1;
+        reason = at;
+        *own = true;
     }
-    static const char before[] = "dhatu: error: ";
-    if (end - start > sizeof before - 1 && memcmp(text.data + start, before, sizeof before - 1) == 0) {
-        start += sizeof before - 1;
+    const size_t size = strcspn(reason, "\n");
+    memmove(out->data, reason, size);
+    out->data[size] = '\0';
+    return DH_OK;
+}
+
+/* mpirun hands on the exit codes of dhatu run; any other one is mpirun's. 1 is of both: it is dhatu's where
+ * dhatu said why, and MPI was not the reason. */
+static bool is_of_mpirun(int code, bool own, const char *reason)
+{
+    if (code == dh_status_exit_code(DH_FAILED)) {
+        return !own || strstr(reason, "MPI") != NULL;
     }
-    const dh_status status =
-        dh_error(status_of_code(code), "a run over a sample ended with exit code %d: %.*s", code,
-                 (int)(end - start), text.size > 0 ? (const char *)text.data + start : "");
-    dh_buffer_free(&text);
+    return status_of_code(code) == DH_FAILED;
+}
+
+static dh_status judge_failure(const char *log, bool under_mpirun, int code, bool *refused)
+{
+    dh_buffer reason = {0};
+    bool own = false;
+    dh_status status = read_reason(log, &reason, &own);
+    if (status == DH_OK) {
+        *refused = under_mpirun && is_of_mpirun(code, own, (const char *)reason.data);
+        status = *refused ? DH_FAILED
+                          : dh_error(status_of_code(code), "a run over a sample ended with exit code %d: %s",
+                                     code, (const char *)reason.data);
+    }
+    dh_buffer_free(&reason);
     return status;
 }
 
@@ -456,26 +507,30 @@ static void leave_out_waiting(double waited, dh_trial *out)
     }
 }
 
-static dh_status run_in(const dh_trial_options *trial, bool quiet, char **arguments, char **environment,
+static dh_status run_in(const dh_trial_options *trial, char **arguments, char **environment, bool *refused,
                         dh_wait_history *history, dh_trial *out)
 {
     char log[4096];
     char checkpoint[4096];
     (void)snprintf(log, sizeof log, "%s/log", trial->folder);
     (void)snprintf(checkpoint, sizeof checkpoint, "%s/out.h5.ckpt", trial->folder);
-    const double begin = dh_seconds();
-    pid_t process = 0;
-    const int error = spawn(arguments, environment, log, &process);
-    if (error != 0) {
-        return quiet ? DH_FAILED
-                     : dh_error(DH_FAILED, "%s: cannot be started: %s", arguments[0], strerror(error));
+    trial_process process = {
+        .folder = checkpoint,
+        .under_mpirun = trial->under_mpirun,
+        .begin = dh_seconds(),
+        .limit = trial->under_mpirun ? trial->limit_seconds : 0,
+    };
+    DH_TRY(spawn(arguments, environment, log, &process.id));
+    DH_TRY(watch(&process, history, out));
+    const double seconds = dh_seconds() - process.begin;
+    if (process.hangs) {
+        *refused = true;
+        return DH_FAILED;
     }
-    int code = 0;
-    DH_TRY(watch(process, trial->under_mpirun, checkpoint, &code, history, out));
-    const double seconds = dh_seconds() - begin;
-    const int exit_code = WIFEXITED(code) ? WEXITSTATUS(code) : SIGNAL_CODE + WTERMSIG(code);
+    const int exit_code =
+        WIFEXITED(process.code) ? WEXITSTATUS(process.code) : SIGNAL_CODE + WTERMSIG(process.code);
     if (exit_code != 0) {
-        return quiet ? status_of_code(exit_code) : tell_failure(log, exit_code);
+        return judge_failure(log, trial->under_mpirun, exit_code, refused);
     }
     DH_TRY(read_outcome(trial->folder, out));
     out->start_seconds = seconds > out->seconds ? seconds - out->seconds : 0;
@@ -483,7 +538,7 @@ static dh_status run_in(const dh_trial_options *trial, bool quiet, char **argume
     return DH_OK;
 }
 
-dh_status dh_trial_run(const dh_trial_options *trial, bool quiet, dh_trial *out)
+dh_status dh_trial_run(const dh_trial_options *trial, bool *refused, dh_trial *out)
 {
     words list = {0};
     char **arguments = NULL;
@@ -491,6 +546,7 @@ dh_status dh_trial_run(const dh_trial_options *trial, bool quiet, dh_trial *out)
     bool there = false;
     dh_trial made = {0};
     dh_wait_history history = {0};
+    *refused = false;
     dh_status status = command_line(trial, &list);
     if (status == DH_OK) {
         status = make_arguments(&list, &arguments);
@@ -505,7 +561,7 @@ dh_status dh_trial_run(const dh_trial_options *trial, bool quiet, dh_trial *out)
         status = dh_folder_create(trial->folder);
     }
     if (status == DH_OK) {
-        status = run_in(trial, quiet, arguments, environment, &history, &made);
+        status = run_in(trial, arguments, environment, refused, &history, &made);
     }
     const dh_status removed = dh_trial_folder_remove(trial->folder);
     status = status == DH_OK ? removed : status;

@@ -12,6 +12,7 @@ typedef struct dh_trial_options {
     size_t input_count;
     uint32_t ranks;
     bool under_mpirun;
+    double limit_seconds; /* under mpirun: when it is taken to hang */
     uint64_t memory, segment_size;
 } dh_trial_options;
 
@@ -19,16 +20,17 @@ typedef struct dh_trial_options {
 dh_status dh_trial_folder_create(const dh_options *options, dh_buffer *path);
 dh_status dh_trial_folder_remove(const char *path);
 
-/* From here on SIGINT, SIGTERM and SIGHUP are noted; dh_trial_poll says DH_AGAIN then. */
+/* From here on signals that would end this program are noted; dh_trial_poll says DH_AGAIN then. Those that
+ * are ignored stay so (nohup). */
 void dh_trial_catch_signals(void);
 dh_status dh_trial_poll(void *unused);
 
-/* When a signal was noted: ends by it. Called when all is tidied up. */
+/* Called when all is tidied up: signals do again what they do, and one that was noted ends this program. */
 void dh_trial_obey_signal(void);
 
-/* Runs one. out->content is set where it is known (the trial's own sum of its sources). Errors:
- * what the trial ended with (logged with its last line; not where quiet is
- * set); DH_AGAIN (a signal came). */
-dh_status dh_trial_run(const dh_trial_options *trial, bool quiet, dh_trial *out);
+/* Runs one. out->content is set where it is known (the trial's own sum of its sources). *refused: mpirun did
+ * not do its part (it is not there, it failed itself, it hangs); that is not logged, and DH_FAILED. Errors:
+ * what the trial ended with (logged with what it said); DH_AGAIN (a signal came). */
+dh_status dh_trial_run(const dh_trial_options *trial, bool *refused, dh_trial *out);
 
 #endif

@@ -23,6 +23,15 @@ enum {
     STEP_MEMORY = 4 << MEBI_BITS /* what a step of the reduce phase wants besides what others keep */
 };
 
+/* Who says lines of progress. */
+typedef enum run_phase {
+    PHASE_SILENT = 0,
+    PHASE_PLAN,
+    PHASE_RECOVER,
+    PHASE_MAP,       /* the map phase itself; its ends have no counters */
+    PHASE_BEHIND_MAP /* reduce, write */
+} run_phase;
+
 typedef struct run_state {
     dh_comm *comm;
     dh_options *options;
@@ -37,6 +46,8 @@ typedef struct run_state {
     dh_route *route; /* of the map phase */
     dh_map_progress map_progress;
     dh_progress progress; /* behind the map phase */
+    run_phase phase;
+    double phase_begin;
     dh_route_figures routed;
     char device[DH_BACKEND_TEXT];
     uint32_t devices;
@@ -58,6 +69,60 @@ typedef struct run_state {
 static bool is_root(const run_state *run)
 {
     return dh_comm_rank(run->comm) == 0;
+}
+
+/* ---- progress ---------------------------------------------------------------------------------------- */
+
+/* What has no figures of its own. */
+static void show_text(run_state *run, const char *text)
+{
+    static const double interactive_every = 0.5;
+    const double now = dh_seconds();
+    const double every = dh_log_is_interactive() ? interactive_every : run->map_progress.every;
+    if (now - run->map_progress.last >= every) {
+        run->map_progress.last = now;
+        dh_say_progress("%s, for %.0f s", text, now - run->phase_begin);
+    }
+}
+
+/* A dh_comm_idle of rank 0. */
+static void show_progress(void *context)
+{
+    run_state *run = context;
+    if (run->phase == PHASE_PLAN) {
+        show_text(run, "plan: sources are looked at");
+    } else if (run->phase == PHASE_RECOVER) {
+        show_text(run, "recover: what earlier attempts did is checked");
+    } else if (run->phase == PHASE_MAP && run->map_progress.counters != NULL) {
+        dh_map_progress_show(&run->map_progress);
+    } else if (run->phase == PHASE_MAP) {
+        show_text(run, "map: ranks wait for one another");
+    } else if (run->phase == PHASE_BEHIND_MAP) {
+        dh_progress_show(&run->progress);
+    }
+}
+
+static void begin_phase(run_state *run, run_phase phase)
+{
+    run->phase = phase;
+    run->phase_begin = dh_seconds();
+}
+
+static void begin_showing(run_state *run)
+{
+    run->map_progress.every = (double)dh_options_number(run->options, DH_OPTION_PROGRESS);
+    run->map_progress.last = dh_seconds();
+    if (is_root(run)) {
+        dh_comm_set_idle(run->comm, show_progress, run);
+    }
+}
+
+/* A dh_poll beside work that takes long: says a line when it is time, then asks the watch. */
+static dh_status poll_and_show(void *context)
+{
+    const run_state *run = context;
+    dh_comm_idle_now(run->comm);
+    return dh_watch_poll(run->watch);
 }
 
 /* ---- plan -------------------------------------------------------------------------------------------- */
@@ -113,9 +178,10 @@ static dh_status recover(run_state *run)
         .folder = run->paths.folder,
         .run = run->checkpoint.run,
         .epoch = run->checkpoint.attempt.epoch,
-        .poll = dh_watch_poll,
-        .poll_context = run->watch,
+        .poll = poll_and_show,
+        .poll_context = run,
     };
+    begin_phase(run, PHASE_RECOVER);
     DH_TRY(dh_recover(run->comm, &run->settings.schema, &options, &run->recovery));
     DH_TRY(dh_comm_agree(run->comm, dh_watch_check_held(run->watch)));
     const dh_status swept =
@@ -167,7 +233,7 @@ static dh_status create_route(run_state *run)
         .poll = poll_beside_map,
         .poll_context = run,
     };
-    run->map_progress.every = (double)dh_options_number(run->options, DH_OPTION_PROGRESS);
+    begin_phase(run, PHASE_MAP);
     DH_TRY(dh_comm_agree(run->comm, device_limit(run->options, &options.devices)));
     return dh_route_create(run->comm, &run->settings, &options, &run->route);
 }
@@ -275,6 +341,7 @@ static dh_status reduce(run_state *run)
         .last = run->map_progress.last,
     };
     dh_progress_set_up(run->comm, &progress, &run->progress);
+    begin_phase(run, PHASE_BEHIND_MAP);
     DH_TRY(dh_comm_agree(run->comm, set_partials(run)));
     DH_TRY(dh_shared_gather(run->comm, run->map.chunks.entry, run->map.chunks.count, sizeof(dh_chunk_entry),
                             dh_chunk_table_order, &run->table_memory));
@@ -479,6 +546,18 @@ static dh_status check_vocabulary(const run_state *run)
                  : DH_OK;
 }
 
+/* Where the run is, and the first lines of its log: sources may take long to look at. */
+static dh_status look_around(run_state *run)
+{
+    run->scene = (dh_run_scene){.comm = run->comm,
+                                .settings = &run->settings,
+                                .paths = &run->paths,
+                                .checkpoint = &run->checkpoint,
+                                .recovery = &run->recovery};
+    DH_TRY(dh_run_scene_look(&run->scene));
+    return dh_run_say_begin(&run->scene);
+}
+
 /* From the command line to what is to be computed. */
 static dh_status prepare(run_state *run)
 {
@@ -486,7 +565,9 @@ static dh_status prepare(run_state *run)
     DH_TRY(dh_run_checkpoint_take(run->comm, run->options, &run->checkpoint));
     DH_TRY(dh_comm_agree(run->comm, is_root(run) ? check_vocabulary(run) : DH_OK));
     const double start = dh_seconds();
+    begin_phase(run, PHASE_PLAN);
     DH_TRY(create_watch(run));
+    DH_TRY(look_around(run));
     DH_TRY(plan(run));
     DH_TRY(dh_run_checkpoint_match(run->comm, run->options, run->plan, (const char *)run->settings_text.data,
                                    run->watch, &run->checkpoint));
@@ -505,6 +586,7 @@ static dh_status complete(run_state *run)
         dh_warning("the record of the run could not be written beside %s", run->paths.output);
     }
     DH_TRY(dh_comm_agree(run->comm, is_root(run) ? publish(run) : DH_OK));
+    run->phase = PHASE_SILENT;
     dh_run_say_end(&run->scene, &report, &totals);
     return DH_OK;
 }
@@ -520,26 +602,13 @@ static dh_status make_result(run_state *run)
     return complete(run);
 }
 
-/* Where the run is, and the header of its log. */
-static dh_status look_around(run_state *run)
-{
-    run->scene = (dh_run_scene){.comm = run->comm,
-                                .settings = &run->settings,
-                                .paths = &run->paths,
-                                .checkpoint = &run->checkpoint,
-                                .recovery = &run->recovery,
-                                .plan = run->plan,
-                                .route = run->route};
-    DH_TRY(dh_run_scene_look(&run->scene));
-    return dh_run_say_start(&run->scene);
-}
-
 static dh_status run_all(run_state *run)
 {
     if (run->options->argument_count == 0) {
         return is_root(run) ? dh_error(DH_USAGE, "run needs at least one INPUT (dhatu run --help)")
                             : DH_USAGE;
     }
+    begin_showing(run);
     DH_TRY(prepare(run));
     if (run->checkpoint.complete) {
         dh_say("%s is complete already: an earlier attempt wrote it", run->paths.output);
@@ -548,7 +617,9 @@ static dh_status run_all(run_state *run)
     DH_TRY(recover(run));
     dh_fault_place("recovered");
     DH_TRY(create_route(run));
-    DH_TRY(look_around(run));
+    run->scene.plan = run->plan;
+    run->scene.route = run->route;
+    DH_TRY(dh_run_say_start(&run->scene));
     DH_TRY(map(run));
     dh_fault_place("mapped");
     DH_TRY(agree_to_hold(run));
@@ -575,8 +646,10 @@ static dh_status say_leaving(const run_state *run, dh_status status)
 
 static dh_status leave(run_state *run, dh_status status)
 {
+    run->phase = PHASE_SILENT;
     DH_TRY(say_leaving(run, status));
     (void)dh_comm_barrier(run->comm); /* nobody reads the spills any more */
+    dh_comm_set_idle(run->comm, NULL, NULL);
     if (is_root(run)) {
         status = dh_run_checkpoint_leave(&run->checkpoint, status, run->committed,
                                          dh_options_flag(run->options, DH_OPTION_KEEP_CHECKPOINT));

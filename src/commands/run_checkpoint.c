@@ -177,6 +177,19 @@ static dh_status take_fingerprints(void *context, int rank, const void *bytes, s
     return dh_buffer_append(context, bytes, size);
 }
 
+typedef struct shown_watch {
+    const dh_comm *comm;
+    dh_watch *watch;
+} shown_watch;
+
+/* Many sources, or all of their bytes, take their time: who waits is told. */
+static dh_status poll_and_show(void *context)
+{
+    const shown_watch *shown = context;
+    dh_comm_idle_now(shown->comm);
+    return dh_watch_poll(shown->watch);
+}
+
 /* Each rank reads a share of the sources; rank 0 gets all in the plan's order. */
 static dh_status read_fingerprints(dh_comm *comm, const dh_plan *plan, dh_fingerprint_kind kind,
                                    dh_watch *watch, dh_buffer *all)
@@ -185,13 +198,14 @@ static dh_status read_fingerprints(dh_comm *comm, const dh_plan *plan, dh_finger
                             .blocks = plan->source_count,
                             .rank = (uint32_t)dh_comm_rank(comm),
                             .ranks = (uint32_t)dh_comm_size(comm)};
+    shown_watch shown = {.comm = comm, .watch = watch};
     dh_buffer mine = {0};
     dh_status status = DH_OK;
     for (uint64_t k = 0; k < dh_share_count(&share) && status == DH_OK; k++) {
         const dh_source *source = dh_plan_source(plan, dh_share_block(&share, k));
         dh_fingerprint fingerprint = {0};
-        status = dh_fingerprint_read(dh_plan_string(plan, source->path), source->size, kind, dh_watch_poll,
-                                     watch, &fingerprint);
+        status = dh_fingerprint_read(dh_plan_string(plan, source->path), source->size, kind, poll_and_show,
+                                     &shown, &fingerprint);
         if (status == DH_OK) {
             status = dh_buffer_append(&mine, &fingerprint, sizeof fingerprint);
         }

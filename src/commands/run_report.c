@@ -20,13 +20,17 @@ typedef struct rank_figures {
     uint64_t documents, text_bytes, file_bytes, bad, segments, spill_bytes, memory;
     uint64_t batches_here, batches_away, batches_redone;
     double map_seconds, commit_seconds, read_seconds, text_seconds, term_seconds, wait_seconds, user_seconds,
-        system_seconds;
+        system_seconds, waited_seconds;
     double job_seconds[DH_JOBS_MAX];
     /* Of the node, from its first rank; 0 from the others. */
-    uint64_t node_memory, node_asked, node_peak, node_cpus;
+    uint64_t node_memory, node_asked, node_peak, node_cpus, node_ranks, node_rank_memory;
 } rank_figures;
 
 enum { MEBI_BITS = 20, MEMORY_UNIT = 16 /* MiB */, OTHER_BYTES = 64 << MEBI_BITS, MINUTE = 60 };
+
+/* What a job's time is besides that of dhatu: the job scripts have dhatu leave five minutes before its end
+ * (--signal=B:USR1@300), Slurm may be a minute early, and modules, the estimate and the launcher begin. */
+enum { LEAD = 6 * MINUTE, START_UP = 30, TIME_UNIT = 5 * MINUTE, TIME_LEAST = 10 * MINUTE };
 
 static const double margin = 1.25;     /* of what a run took, for the next one */
 static const double seconds_max = 1e9; /* that anybody asks for */
@@ -77,6 +81,7 @@ static rank_figures own_figures(const dh_run_report *report)
     figures.segments = report->map->segments;
     figures.spill_bytes = report->map->spill_bytes;
     figures.memory = memory_high_water();
+    figures.waited_seconds = dh_comm_waited(report->comm);
     figures.map_seconds = report->map->seconds;
     figures.commit_seconds = report->map->commit_seconds;
     figures.read_seconds = report->map->stats.read_seconds;
@@ -100,7 +105,10 @@ static dh_status add_node(const dh_run_report *report, rank_figures *figures)
     if (dh_comm_node_rank(report->comm) == 0) {
         for (int r = 0; r < dh_comm_node_size(report->comm); r++) {
             figures->node_memory += of_rank[r];
+            figures->node_rank_memory =
+                of_rank[r] > figures->node_rank_memory ? of_rank[r] : figures->node_rank_memory;
         }
+        figures->node_ranks = (uint64_t)dh_comm_node_size(report->comm);
         figures->node_asked = dh_job_memory_here(report->job);
         figures->node_cpus = report->job->cpus_here;
         figures->node_peak = dh_job_memory_peak("/proc/self/cgroup", "/sys/fs/cgroup", report->job->job);
@@ -116,12 +124,27 @@ static uint64_t enough(uint64_t bytes)
     return (uint64_t)(margin * (double)bytes) + OTHER_BYTES;
 }
 
+/* For each CPU of a node. A rank's share is to be enough for the largest rank, which rank 0 mostly is: the
+ * ranks of the next job may be spread otherwise. */
+static uint64_t enough_a_cpu(const rank_figures *figures)
+{
+    if (figures->node_cpus == 0) {
+        return 0;
+    }
+    const uint64_t cpus_a_rank =
+        figures->node_cpus > figures->node_ranks ? figures->node_cpus / figures->node_ranks : 1;
+    const uint64_t average = enough(figures->node_memory) / figures->node_cpus;
+    const uint64_t largest = (uint64_t)(margin * (double)figures->node_rank_memory) / cpus_a_rank;
+    return average > largest ? average : largest;
+}
+
 static void add_to_totals(const rank_figures *figures, dh_run_totals *totals)
 {
     totals->documents += figures->documents;
     totals->text_bytes += figures->text_bytes;
     totals->user_seconds += figures->user_seconds;
     totals->system_seconds += figures->system_seconds;
+    totals->waited_seconds += figures->waited_seconds;
     totals->memory_rank = figures->memory > totals->memory_rank ? figures->memory : totals->memory_rank;
     totals->memory_peak = figures->node_peak > totals->memory_peak ? figures->node_peak : totals->memory_peak;
     totals->nodes += figures->node_memory > 0 ? 1 : 0;
@@ -129,7 +152,7 @@ static void add_to_totals(const rank_figures *figures, dh_run_totals *totals)
         totals->memory_node = figures->node_memory;
         totals->memory_asked = figures->node_asked;
     }
-    const uint64_t a_cpu = figures->node_cpus > 0 ? enough(figures->node_memory) / figures->node_cpus : 0;
+    const uint64_t a_cpu = enough_a_cpu(figures);
     totals->enough_a_cpu = a_cpu > totals->enough_a_cpu ? a_cpu : totals->enough_a_cpu;
 }
 
@@ -138,8 +161,18 @@ static uint64_t round_up(double value, uint64_t unit)
     return ((uint64_t)value + unit) / unit * unit;
 }
 
-/* What this run took, with a margin. Of memory nothing is said where earlier attempts did most of the work:
- * nobody knows what they took. */
+/* sbatch refuses two ways of asking for memory together, so only the one that this job used may be named. Of
+ * a heterogeneous job each component has its own. Where earlier attempts did most of the work nobody knows
+ * what that took. */
+static bool knows_memory(const dh_run_report *report, const dh_run_totals *totals)
+{
+    const dh_job_facts *job = report->job;
+    const bool has_figure = job->memory_per_node > 0 || totals->enough_a_cpu > 0;
+    return has_figure && !job->memory_per_gpu && job->components == 1 &&
+           report->recovery->text_bytes <= totals->text_bytes;
+}
+
+/* What this run took, with a margin. */
 static dh_run_advice advise(const dh_run_report *report, const dh_run_totals *totals)
 {
     const dh_job_facts *job = report->job;
@@ -148,12 +181,14 @@ static dh_run_advice advise(const dh_run_report *report, const dh_run_totals *to
         return advice;
     }
     advice.a_cpu = job->memory_per_node == 0 && totals->enough_a_cpu > 0;
-    if (report->recovery->text_bytes <= totals->text_bytes) {
+    if (knows_memory(report, totals)) {
         const uint64_t bytes = advice.a_cpu ? totals->enough_a_cpu : enough(totals->memory_node);
         advice.memory_mebis = round_up((double)(bytes >> MEBI_BITS), MEMORY_UNIT);
     }
     const double seconds = margin * (report->seconds + report->earlier_seconds);
-    advice.time_seconds = round_up(seconds < seconds_max ? seconds : seconds_max, MINUTE) + MINUTE;
+    const uint64_t time =
+        round_up((seconds < seconds_max ? seconds : seconds_max) + LEAD + START_UP, TIME_UNIT);
+    advice.time_seconds = time > TIME_LEAST ? time : TIME_LEAST;
     return advice;
 }
 
@@ -271,9 +306,10 @@ static dh_status append_head(const dh_run_report *report, dh_buffer *out)
                             dh_comm_size(report->comm), report->devices, report->restarts));
     DH_TRY(dh_buffer_printf(out,
                             "  \"recovered\": {\"segments\":%" PRIu64 ",\"documents\":%" PRIu64
-                            ",\"text_bytes\":%" PRIu64 ",\"damaged\":%" PRIu64 "},\n",
+                            ",\"text_bytes\":%" PRIu64 ",\"damaged\":%" PRIu64 ",\"seconds\":%.3f},\n",
                             report->recovery->segments, report->recovery->documents,
-                            report->recovery->text_bytes, report->recovery->damaged));
+                            report->recovery->text_bytes, report->recovery->damaged,
+                            report->earlier_seconds));
     DH_TRY(dh_buffer_printf(out,
                             "  \"documents\": %" PRIu64 ",\n  \"sources\": %" PRIu64
                             ",\n  \"source_bytes\": %" PRIu64 ",\n  \"result_bytes\": %" PRIu64
@@ -339,8 +375,9 @@ static dh_status append_memory(const dh_run_totals *totals, dh_buffer *out)
 
 static dh_status append_processors(const dh_run_report *report, const dh_run_totals *totals, dh_buffer *out)
 {
-    DH_TRY(dh_buffer_printf(out, ",\n  \"cpu\": {\"user_seconds\":%.3f,\"system_seconds\":%.3f,",
-                            totals->user_seconds, totals->system_seconds));
+    DH_TRY(dh_buffer_printf(
+        out, ",\n  \"cpu\": {\"user_seconds\":%.3f,\"system_seconds\":%.3f,\"waited_seconds\":%.3f,",
+        totals->user_seconds, totals->system_seconds, totals->waited_seconds));
     DH_TRY(append_known(out, "allocated", report->job->cpus));
     return totals->efficiency > 0 ? dh_buffer_printf(out, ",\"efficiency\":%.4f}", totals->efficiency)
                                   : dh_buffer_printf(out, ",\"efficiency\":null}");

@@ -46,7 +46,8 @@ typedef struct dh_run_totals {
     uint64_t enough_a_cpu;             /* memory for each CPU of any node, with a margin */
     uint32_t nodes;
     double user_seconds, system_seconds;
-    double efficiency; /* of these in what was allocated */
+    double waited_seconds; /* of ranks for one another: mostly asleep */
+    double efficiency;     /* of these in what was allocated */
     dh_run_advice advice;
 } dh_run_totals;
 

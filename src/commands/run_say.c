@@ -35,21 +35,61 @@ static const char *plural(uint64_t count)
 
 /* ---- what is known ----------------------------------------------------------------------------------- */
 
-/* When a killed attempt was last heard of, ns since 1970: the change of its ranks' journals. */
-static uint64_t last_commit(const char *folder, const dh_attempt *attempt)
+/* Signs of life of a killed attempt. */
+typedef struct life {
+    const char *folder;
+    uint32_t epoch;
+    uint64_t begin, end; /* the next attempt's start; ns since 1970 */
+    uint64_t last;       /* sign that was found */
+    dh_buffer path;
+} life;
+
+/* Its ranks' journals, spills and parts, and stages, which bear no epoch, by their time. */
+static dh_status look_at_file(void *context, const char *name)
 {
-    uint64_t last = 0;
-    dh_buffer path = {0};
-    for (int rank = 0; rank < attempt->ranks; rank++) {
-        struct stat facts;
-        if (dh_checkpoint_path(folder, DH_CHECKPOINT_JOURNAL, attempt->epoch, (uint32_t)rank, &path) ==
-                DH_OK &&
-            stat((const char *)path.data, &facts) == 0 && dh_file_time(&facts) > last) {
-            last = dh_file_time(&facts);
+    life *seen = context;
+    uint32_t epoch = 0;
+    uint32_t rank = 0;
+    struct stat facts;
+    const dh_checkpoint_file kind = dh_checkpoint_classify(name, &epoch, &rank);
+    const bool is_its_own = (kind == DH_CHECKPOINT_JOURNAL || kind == DH_CHECKPOINT_SPILL ||
+                             kind == DH_CHECKPOINT_SHUFFLE || kind == DH_CHECKPOINT_PART) &&
+                            epoch == seen->epoch;
+    if (!is_its_own && kind != DH_CHECKPOINT_STAGE) {
+        return DH_OK;
+    }
+    seen->path.size = 0;
+    DH_TRY(dh_buffer_printf(&seen->path, "%s/%s", seen->folder, name));
+    DH_TRY(dh_buffer_append(&seen->path, "", 1));
+    if (stat((const char *)seen->path.data, &facts) == 0) { /* else somebody removed it: it tells nothing */
+        const uint64_t time = dh_file_time(&facts);
+        const bool is_within = time > seen->begin && time <= seen->end;
+        seen->last = is_within && time > seen->last ? time : seen->last;
+    }
+    return DH_OK;
+}
+
+/* When a killed attempt was last heard of, ns since 1970; 0: never. */
+static uint64_t last_sign(const char *folder, const dh_attempt *attempt, uint64_t next_start)
+{
+    life seen = {.folder = folder, .epoch = attempt->epoch, .begin = attempt->start, .end = next_start};
+    if (dh_folder_list(folder, look_at_file, &seen) != DH_OK) {
+        dh_warning("%s: how long attempt %u worked is not known", folder, attempt->epoch);
+    }
+    dh_buffer_free(&seen.path);
+    return seen.last;
+}
+
+/* When the first attempt behind one that can be read began. */
+static uint64_t next_start_of(const dh_run_checkpoint *checkpoint, uint32_t epoch)
+{
+    dh_attempt next = {0};
+    for (uint32_t later = epoch + 1; later < checkpoint->attempt.epoch; later++) {
+        if (dh_attempt_read(checkpoint->folder, later, &next)) {
+            return next.start;
         }
     }
-    dh_buffer_free(&path);
-    return last;
+    return checkpoint->attempt.start;
 }
 
 static void look_at_attempts(dh_run_scene *scene)
@@ -60,7 +100,9 @@ static void look_at_attempts(dh_run_scene *scene)
         if (!dh_attempt_read(checkpoint->folder, epoch, &attempt)) {
             continue;
         }
-        const uint64_t end = attempt.end > 0 ? attempt.end : last_commit(checkpoint->folder, &attempt);
+        const uint64_t end = attempt.end > 0
+                                 ? attempt.end
+                                 : last_sign(checkpoint->folder, &attempt, next_start_of(checkpoint, epoch));
         if (end > attempt.start && attempt.ranks > 0) {
             const double seconds = nano * (double)(end - attempt.start);
             scene->earlier_seconds += seconds;
@@ -115,9 +157,8 @@ static dh_status say_jobs(const dh_run_scene *scene)
         }
     }
     if (status == DH_OK) {
-        dh_say("dhatu %s: jobs %.*s; %" PRIu64 " source%s, %.1f MB", DHATU_VERSION, (int)jobs.size,
-               jobs.size > 0 ? (const char *)jobs.data : "", scene->plan->source_count,
-               plural(scene->plan->source_count), (double)scene->plan->file_bytes / mega);
+        dh_say("dhatu %s: jobs %.*s", DHATU_VERSION, (int)jobs.size,
+               jobs.size > 0 ? (const char *)jobs.data : "documents");
     }
     dh_buffer_free(&jobs);
     return status;
@@ -336,11 +377,20 @@ static void say_settings(const dh_settings *settings)
     }
 }
 
+dh_status dh_run_say_begin(const dh_run_scene *scene)
+{
+    if (scene->is_long && !scene->checkpoint->complete) {
+        DH_TRY(dh_comm_agree(scene->comm, say_jobs(scene)));
+        DH_TRY(dh_comm_agree(scene->comm, say_place(scene)));
+    }
+    return DH_OK;
+}
+
 dh_status dh_run_say_start(const dh_run_scene *scene)
 {
     if (scene->is_long) {
-        DH_TRY(dh_comm_agree(scene->comm, say_jobs(scene)));
-        DH_TRY(dh_comm_agree(scene->comm, say_place(scene)));
+        dh_say("%" PRIu64 " source%s, %.1f MB", scene->plan->source_count, plural(scene->plan->source_count),
+               (double)scene->plan->file_bytes / mega);
         DH_TRY(say_ranks(scene));
     } else {
         say_sources(scene);
@@ -396,10 +446,14 @@ static void say_times(const dh_run_report *report, const dh_run_totals *totals)
 {
     const dh_result_facts *result = report->result;
     const int ranks = dh_comm_size(report->comm);
-    dh_say("  rate: %.0f documents/s, %.2f MB/s a rank; %u restart%s",
-           (double)totals->documents / report->seconds,
-           (double)totals->text_bytes / mega / report->seconds / ranks, report->restarts,
-           plural(report->restarts));
+    if (totals->documents > 0) {
+        dh_say("  rate: %.0f documents/s, %.2f MB/s a rank; %u restart%s",
+               (double)totals->documents / report->seconds,
+               (double)totals->text_bytes / mega / report->seconds / ranks, report->restarts,
+               plural(report->restarts));
+    } else { /* a rate of nothing says nothing */
+        dh_say("  this start read no documents; %u restart%s", report->restarts, plural(report->restarts));
+    }
     dh_say(
         "  time: plan %.1f s, recover %.1f, map %.1f, reduce %.1f, write %.1f (ids %.1f, rows %.1f, matrix "
         "%.1f, sources %.1f, finish %.1f)",
@@ -408,6 +462,26 @@ static void say_times(const dh_run_report *report, const dh_run_totals *totals)
             result->seconds_finish,
         result->seconds_ids, result->seconds_rows, result->seconds_matrix, result->seconds_sources,
         result->seconds_finish);
+}
+
+/* Of what was allocated; of a job that was started again, of this start. */
+static void say_processors(const dh_run_report *report, const dh_run_totals *totals)
+{
+    char waited[TIME_TEXT] = "";
+    const char *which = report->restarts > 0 ? " in this start" : "";
+    const int ranks = dh_comm_size(report->comm);
+    if (ranks > 1) {
+        (void)snprintf(waited, sizeof waited, "; ranks waited for one another %.0f %% of the time",
+                       percent * totals->waited_seconds / (report->seconds * ranks));
+    }
+    if (totals->efficiency > 0) {
+        dh_say("  CPU: %.0f %% of %" PRIu64 " CPU%s were used%s (user %.1f s, system %.1f s)%s",
+               percent * totals->efficiency, report->job->cpus, plural(report->job->cpus), which,
+               totals->user_seconds, totals->system_seconds, waited);
+    } else {
+        dh_say("  CPU%s: user %.1f s, system %.1f s%s", which, totals->user_seconds, totals->system_seconds,
+               waited);
+    }
 }
 
 static void say_use(const dh_run_report *report, const dh_run_totals *totals)
@@ -425,13 +499,7 @@ static void say_use(const dh_run_report *report, const dh_run_totals *totals)
     }
     dh_say("  memory: at most %.0f MiB a rank, %.0f MiB a node%s%s", (double)totals->memory_rank / mebi,
            (double)totals->memory_node / mebi, asked, peak);
-    if (totals->efficiency > 0) {
-        dh_say("  CPU: %.0f %% of %" PRIu64 " CPU%s were used (user %.1f s, system %.1f s)",
-               percent * totals->efficiency, report->job->cpus, plural(report->job->cpus),
-               totals->user_seconds, totals->system_seconds);
-    } else {
-        dh_say("  CPU: user %.1f s, system %.1f s", totals->user_seconds, totals->system_seconds);
-    }
+    say_processors(report, totals);
 }
 
 /* As sbatch reads it: [D-]HH:MM:SS. */

@@ -15,7 +15,7 @@ typedef struct dh_run_scene {
     const dh_run_paths *paths;
     const dh_run_checkpoint *checkpoint;
     const dh_recovery *recovery;
-    const dh_plan *plan;
+    const dh_plan *plan;   /* NULL as long as it is not made */
     const dh_route *route; /* for the header */
     dh_job_facts job;
     uint64_t nodes, ranks_max, ranks_min; /* of a node */
@@ -25,10 +25,14 @@ typedef struct dh_run_scene {
     double earlier_rank_seconds; /* times the ranks of each */
 } dh_run_scene;
 
-/* Looks at the job, the nodes and earlier attempts; what a scene is about is set before. COLLECTIVE. */
+/* Looks at the job, the nodes and earlier attempts, before anything of these is tidied up. What a scene is
+ * about is set before, but plan and route. COLLECTIVE. */
 dh_status dh_run_scene_look(dh_run_scene *scene);
 
-/* The header. COLLECTIVE. Errors: DH_NO_MEMORY (logged). */
+/* The lines of the header that need no plan. COLLECTIVE. Errors: DH_NO_MEMORY (logged). */
+dh_status dh_run_say_begin(const dh_run_scene *scene);
+
+/* The rest of it. COLLECTIVE. Errors: DH_NO_MEMORY (logged). */
 dh_status dh_run_say_start(const dh_run_scene *scene);
 
 /* The summary. */

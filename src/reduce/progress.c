@@ -57,6 +57,9 @@ void dh_progress_set_up(const dh_comm *comm, const dh_progress_options *options,
     out->is_active[DH_STEP_EQUAL_EARLIER] = neardup && options->against;
     activate(out, DH_STEP_IDS, DH_STEP_FINISH, true);
     out->is_active[DH_STEP_MATRIX] = features;
+    while (!out->is_active[out->step]) { /* what comes in front of it is told as a part of it */
+        out->step++;
+    }
 }
 
 /* Where this rank's part is, and how long it takes yet: " 43 %, about 12 s left". */
@@ -80,7 +83,7 @@ static void describe_part(const dh_progress *progress, double now, char *out, si
     }
 }
 
-static void show(dh_progress *progress)
+void dh_progress_show(dh_progress *progress)
 {
     const double now = progress->is_shown ? dh_seconds() : 0;
     if (!progress->is_shown || now - progress->last < progress->every) {
@@ -91,7 +94,7 @@ static void show(dh_progress *progress)
     unsigned count = 0;
     for (int step = 0; step < DH_STEP_COUNT; step++) {
         count += progress->is_active[step] ? 1 : 0;
-        number += progress->is_active[step] && step <= (int)progress->step ? 1 : 0;
+        number += step <= (int)progress->step && progress->is_active[step] ? 1 : 0;
     }
     char part[128];
     describe_part(progress, now, part, sizeof part);
@@ -105,18 +108,18 @@ void dh_progress_step(dh_progress *progress, dh_step step, uint64_t total)
     progress->total = total;
     progress->done = 0;
     progress->begin = dh_seconds();
-    show(progress);
+    dh_progress_show(progress);
 }
 
 void dh_progress_tell(dh_progress *progress, uint64_t done)
 {
     progress->done = done;
-    show(progress);
+    dh_progress_show(progress);
 }
 
 dh_status dh_progress_poll(void *context)
 {
     dh_progress *progress = context;
-    show(progress);
+    dh_progress_show(progress);
     return dh_watch_poll(progress->watch);
 }

@@ -58,6 +58,9 @@ void dh_progress_step(dh_progress *progress, dh_step step, uint64_t total);
 /* So much of the part is done. Says a line when it is time. Cheap. */
 void dh_progress_tell(dh_progress *progress, uint64_t done);
 
+/* Says a line when it is time. For who waits for other ranks. */
+void dh_progress_show(dh_progress *progress);
+
 /* A dh_poll; context is the dh_progress: says a line when it is time, then asks the watch. */
 dh_status dh_progress_poll(void *progress);
 

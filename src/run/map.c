@@ -358,7 +358,6 @@ dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings
     out->chunks = mapper.chunks;
     out->seconds = dh_seconds() - mapper.start;
     out->kept = options->spill.journalled ? mapper.kept : (dh_map_kept){0};
-    options->progress->counters = NULL;
     if (mapper.spill != NULL) {
         out->spill_bytes = dh_spill_size(mapper.spill);
         out->segments = dh_spill_committed(mapper.spill);
@@ -369,5 +368,7 @@ dh_status dh_map(dh_comm *comm, const dh_plan *plan, const dh_settings *settings
     }
     dh_pipeline_free(mapper.pipeline);
     dh_spill_free(mapper.spill);
-    return dh_comm_agree(comm, status);
+    status = dh_comm_agree(comm, status);
+    options->progress->counters = NULL; /* not before: this may wait for long */
+    return status;
 }

@@ -258,6 +258,7 @@ def check_ends(checks, work):
     expect(checks, "no array", job, 75, requeued=True)
     checks.equal(job.calls("scontrol|requeue"), ["scontrol|requeue|7"], "what is requeued")
     expect(checks, "a launcher that crashes", Job(work, code=139, idle=""), 139, "tried once more", requeued=False, launched=2)
+    expect(checks, "a launcher that fails", Job(work, code=1, idle=""), 1, "tried once more", requeued=False, launched=2)
     expect(checks, "ranks that crash", Job(work, code=139), 139, requeued=True, launched=1)
 
 

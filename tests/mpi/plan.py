@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """dhatu plan: what it says of small corpora against real runs, what it prints, and that it leaves nothing behind.
 
-plan.py [PART...]: figures, sample, formats, lines, money, errors, signals.
+plan.py [PART...]: figures, sample, formats, giants, lines, money, errors, launcher, hang, signals, nohup.
 """
 
 import gzip
@@ -12,7 +12,7 @@ import re
 import signal
 import time
 
-from support import Checks, folder, run, run_parts, start, words_given, write
+from support import Checks, descendants, folder, launcher, processes, run, run_parts, start, words_given, write
 
 WORDS = ("stone river lamp winter eagle bread salt wheel oak glass storm copper field bell harbour candle thread needle "
          "anchor barley cedar drum ember flint grove heron iron jasper kettle linen mortar nettle").split()
@@ -120,6 +120,22 @@ def formats(checks):
             checks.equal((made["corpus"]["documents"], made["corpus"]["bad"]), (50, 0), "configuration: documents and bad records")
 
 
+def giants(checks):
+    """A text that is longer than a record may be is not read to its end, and does not keep a signal waiting."""
+    with folder() as path:
+        put(path, "in/a.jsonl", corpus(300))
+        giant = put(path, "in/b.txt", "")
+        os.truncate(giant, 40 << 30)
+        made = planned(checks, "--sample-time", "1", "--ranks-per-node", "1", f"{path}/in")
+        if made:
+            near(checks, made["corpus"]["content_bytes"], 40 << 30, 0.01, "bytes with a giant")
+            checks.that(not made["sample"]["whole"] and made["sample"]["content_bytes"] < 1 << 30, "the giant is no part of the sample")
+        checks.ended(plan("--ranks-per-node", "1", giant), 65, "nothing but a giant")
+        put(path, "texts/empty.txt", "")
+        made = planned(checks, "--ranks-per-node", "1", f"{path}/texts")
+        checks.that(made and made["corpus"]["documents"] == 1, "an empty text is a document")
+
+
 def lines(checks):
     """What is printed."""
     with folder() as path:
@@ -127,7 +143,7 @@ def lines(checks):
         outcome = plan("--nodes", "3", "--ranks-per-node", "1", "--gpus", "h100:2", source)
         checks.ended(outcome, 0, "plan")
         asked = [line for line in outcome.out.splitlines() if line.startswith("#SBATCH ")]
-        pattern = (r"--time=\d+-\d\d:\d\d:\d\d", r"--nodes=3", r"--ntasks-per-node=1", r"--cpus-per-task=1", r"--mem=\d+M")
+        pattern = (r"--time=\d+-\d\d:\d\d:\d\d", r"--nodes=3", r"--ntasks-per-node=1", r"--cpus-per-task=1", r"--mem-per-cpu=\d+M")
         wanted = pattern + pattern + (r"--gpus-per-node=h100:2",)
         checks.equal(len(asked), len(wanted), "lines for Slurm")
         for line, expected in zip(asked, wanted):
@@ -187,6 +203,58 @@ def errors(checks):
         checks.ended(plan("--ranks-per-node", "1", f"{path}/empty"), 0, "a corpus without documents")
 
 
+def fake_launcher(path, lines):
+    """Settings with which `mpirun` is this script."""
+    script = put(path, "bin/mpirun", "#!/bin/sh\n" + lines)
+    os.chmod(script, 0o755)
+    return {"PATH": f"{path}/bin:" + os.environ["PATH"]}
+
+
+def ranks_are_tried():
+    return len(os.sched_getaffinity(0)) > 1
+
+
+def launcher_fails(checks):
+    """One rank is measured where mpirun fails, but not where the trial does."""
+    with folder() as path:
+        source = put(path, "in/a.jsonl", corpus(12000))
+        for number in range(1, 5):
+            os.link(source, f"{path}/in/{number}.jsonl")
+        asked = ("--ranks-per-node", "2", "--sample-time", "1", f"{path}/in")
+        # Many ranks need little memory each; the trial's few take what they need.
+        made = planned(checks, "-j", "features", "--features", "8388608", "--memory", "256M", "--nodes", "1000", "--ranks-per-node", "64", source)
+        checks.that(made and made["estimate"]["seconds"] > 0, "more memory for few ranks")
+        if not ranks_are_tried():
+            checks.note("one core: mpirun is not used")
+            return
+        for lines, code, said in (("echo 'no slots' >&2; exit 1", 0, "one rank was measured"), ("kill -KILL $$", 0, "one rank was measured"),
+                                  ("echo 'dhatu: error: MPI_Init failed: no' >&2; exit 1", 0, "one rank was measured"),
+                                  ("echo 'dhatu: error: no space left' >&2; echo 'mpirun: bad' >&2; exit 74", 74, "code 74: no space left"),
+                                  ("echo 'dhatu: error: no memory' >&2; exit 1", 1, "code 1: no memory")):
+            outcome = plan(*asked, env=fake_launcher(path, lines))
+            checks.ended(outcome, code, f"mpirun: {lines}")
+            checks.that(said in outcome.out + outcome.err, f"mpirun: {lines}: not told: {said}", outcome)
+        # It works for the first sample alone: both are measured with one rank then.
+        again = f'if [ -e {path}/tried ]; then exit 213; fi; : > {path}/tried; exec {launcher()} "$@"'
+        made = planned(checks, "-j", "vocab,features,neardup", "--ngrams", "1-3", *asked, env=fake_launcher(path, again))
+        if made:
+            checks.equal((made["sample"]["small_ranks"], made["sample"]["ranks"]), (1, 1), "ranks of both trials")
+            ratio = made["sample"]["content_bytes"] / made["sample"]["small_content_bytes"]
+            checks.that(made["sample"]["whole"] or ratio >= 3, f"the larger sample is {ratio} times the smaller one")
+
+
+def hang(checks):
+    """An mpirun that does not end is ended."""
+    if not ranks_are_tried():
+        return
+    with folder() as path:
+        source = put(path, "a.jsonl", corpus(300))
+        outcome = plan("--ranks-per-node", "2", "--sample-time", "1", source, env=fake_launcher(path, "exec sleep 1000"))
+        checks.ended(outcome, 0, "mpirun hangs")
+        checks.that("one rank was measured" in outcome.out, "mpirun hangs: told", outcome)
+        checks.that(35 < outcome.seconds < 60, f"mpirun hangs: {outcome.seconds} s")
+
+
 def listing(path):
     return sorted(os.path.join(above, name) for above, folders, files in os.walk(path) for name in folders + files)
 
@@ -205,7 +273,8 @@ def signals(checks):
         outcome = plan("--scratch", scratch, "--against", f"{path}/none.h5", "-j", "neardup", source)
         checks.that(outcome.code not in (0, 1), "an earlier result that is not there", outcome)
         checks.equal(listing(path), before, "files after a plan that failed")
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT, signal.SIGPIPE, signal.SIGALRM,
+                       signal.SIGXCPU):
             process = start(["plan", "--scratch", scratch, "--sample-time", "60", source])
             limit = time.monotonic() + 30
             while time.monotonic() < limit and not os.listdir(scratch):
@@ -219,12 +288,51 @@ def signals(checks):
             checks.equal(listing(path), before, f"files after {signal.Signals(number).name}")
 
 
-PARTS = {"figures": figures, "sample": sample, "formats": formats, "lines": lines, "money": money, "errors": errors, "signals": signals}
+def has_trial(process, limit=30):
+    """The processes below dhatu plan, once a trial runs."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end and process.poll() is None:
+        below = descendants(process.pid)
+        if len(below) > 1:  # the first is plan, below the shell that started it
+            return below
+        time.sleep(0.002)
+    return []
+
+
+def nohup(checks):
+    """A signal that is ignored changes nothing; what a plan started goes with it."""
+    with folder() as path:
+        source = put(path, "in/a.jsonl", corpus(12000))
+        os.makedirs(f"{path}/scratch")
+        asked = ["plan", "--scratch", f"{path}/scratch", "--ranks-per-node", "1", source]
+        process = start(asked, wrapper=("/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh"))
+        below = has_trial(process)
+        if checks.that(below, "nohup: a trial runs"):
+            os.kill(below[0], signal.SIGHUP)
+        out, err = process.communicate(timeout=60)
+        checks.that(process.returncode == 0 and "time " in out, f"a hang-up that is ignored: exit code {process.returncode} {err}")
+        checks.equal(os.listdir(f"{path}/scratch"), [], "files after a hang-up that is ignored")
+        process = start(asked)
+        below = has_trial(process)
+        if checks.that(below, "a trial runs"):
+            os.kill(below[0], signal.SIGSTOP)  # so that the trial is still there
+            os.kill(below[-1], signal.SIGSTOP)
+            os.kill(below[0], signal.SIGKILL)
+            os.kill(below[-1], signal.SIGCONT)
+        process.communicate(timeout=60)
+        limit = time.monotonic() + 10
+        while time.monotonic() < limit and set(below) & set(processes()):
+            time.sleep(0.05)
+        checks.equal(set(below) & set(processes()), set(), "processes after SIGKILL")
+
+
+PARTS = {"figures": figures, "sample": sample, "formats": formats, "giants": giants, "lines": lines, "money": money, "errors": errors,
+         "launcher": launcher_fails, "hang": hang, "signals": signals, "nohup": nohup}
 
 
 def main():
     checks = Checks()
-    run_parts(PARTS, words_given(PARTS)[0], lambda part: part(checks))
+    run_parts(PARTS, words_given(PARTS)[0], lambda part: part(checks), at_once=3, alone=("figures", "sample"))
     checks.exit()
 
 

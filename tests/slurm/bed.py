@@ -75,6 +75,7 @@ NodeName=node1 CPUs=32 RealMemory=200000 Weight=1 State=UNKNOWN
 NodeName=node2 CPUs=32 RealMemory=200000 Weight=2 Gres=gpu:h100:1 State=UNKNOWN
 PartitionName=main Nodes={nodes} Default=YES PriorityTier=1 PreemptMode=OFF MaxTime=INFINITE
 PartitionName=low Nodes={nodes} PriorityTier=1 PreemptMode=REQUEUE GraceTime=5 MaxTime=INFINITE
+PartitionName=low-at-once Nodes={nodes} PriorityTier=1 PreemptMode=REQUEUE GraceTime=0 MaxTime=INFINITE
 PartitionName=urgent Nodes={nodes} PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE
 """
 
@@ -292,6 +293,17 @@ class Bed:
         with open(f"{self.folder}/run/{node}.pid", encoding="ascii") as file:
             first = file.read().strip()
         self.out(["kill", "-KILL", first], root=True)
+
+    def bring_back(self, node):
+        """A node that Slurm knows to be lost is started again."""
+        with open(f"{self.folder}/run/again", "w", encoding="ascii") as file:
+            file.write(f"{node}\n")
+        self._wait(lambda: self.node_states().get(node) in ("idle", "mixed", "allocated"), node)
+
+    def prefer(self, node):
+        """Jobs that fit on each node go there."""
+        for other in NODES:
+            self.out(["scontrol", "update", f"NodeName={other}", f"Weight={1 if other == node else 2}"], root=True)
 
     # ---- jobs ----------------------------------------------------------------------------------------------------
 

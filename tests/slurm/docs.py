@@ -104,8 +104,8 @@ def read_page(path):
 def pattern(line):
     """What a shown line stands for: other numbers and units of size, other hashes, other blanks."""
     parts = []
-    for part in re.split(r"(\.\.\.|[0-9a-f]{12,}|\d[\d,.]*|\b[kMG]?B\b|\s+)", line.strip()):
-        if part == "...":
+    for part in re.split(r"(\s*\.\.\.|[0-9a-f]{12,}|\d[\d,.]*|\b[kMG]?B\b|\s+)", line.strip()):
+        if part.strip() == "...":  # with what is in front of it: "0.8 s ..." is also "0.8 s: map"
             parts.append(".*")
         elif re.fullmatch(r"[0-9a-f]{12,}", part):
             parts.append("[0-9a-f]+")
@@ -503,8 +503,35 @@ def ten_commands(checks):
     checks.equal(len(commands), 10, "commands to a result")
 
 
+def lines_of_plan(cluster, checks):
+    """What `dhatu plan` prints to copy is what sbatch takes: as options beside the job script's own, and as lines of it."""
+    bed, installed = cluster.bed, f"{cluster.bed.folder}/prefix"
+    said = bed.out([f"{installed}/bin/dhatu", "plan", "-j", "profile,digest", "--nodes", 2, "--ranks-per-node", 4, "--gpus",
+                    "h100:1", f"{cluster.scratch}/corpus"], limit=COMMAND_LIMIT)
+    # The check of the check: Slurm takes one of these beside the script's lines, and not the other.
+    tried = [("dhatu.sbatch", ["#SBATCH --mem=4000M"], False), ("dhatu.sbatch", ["#SBATCH --time=0-00:10:00"], True),
+             ("dhatu.sbatch", ["#SBATCH --ntasks-per-node=33"], False)]
+    for kind, script in (("CPU", "dhatu.sbatch"), ("GPU", "dhatu-gpu.sbatch")):
+        block = re.search(rf"^# {kind} nodes.*\n((?:#SBATCH .*\n?)+)", said, re.M)
+        if checks.that(block is not None, f"dhatu plan: no lines for {kind} nodes\n{said}"):
+            tried.append((script, block[1].splitlines(), True))
+    for script, lines, good in tried:
+        # One node of the bed has a GPU.
+        options = [re.sub(r"^(--nodes)=2$", r"\1=1", line.split()[1]) if "gpu" in script else line.split()[1] for line in lines]
+        path = f"{installed}/share/dhatu/slurm/{script}"
+        with open(path, encoding="utf-8") as file:
+            head, rest = file.read().split("\n\n", 1)
+        copied = f"{bed.folder}/work/copied.sbatch"
+        cluster.write(copied, "\n".join([head, *(f"#SBATCH {option}" for option in options)]) + f"\n\n{rest}")
+        for command in (["sbatch", "--test-only", *options, path], ["sbatch", "--test-only", copied]):
+            code, _, answer = bed.run(command)
+            checks.that((code == 0) == good, f"{script} with {' '.join(options)}: {'refused' if good else 'taken'} by "
+                        f"{' '.join(command)}: {answer}")
+
+
 def read_pages(bed, program, checks, pages, show):
     cluster = Cluster(bed, program)
+    lines_of_plan(cluster, checks)
     if not os.path.exists(LMOD):
         checks.note("lmod is not installed: `module` does nothing")
     print(f"ready after {time.monotonic() - checks.began:.1f} s; {cluster.reuse.count} objects to copy", flush=True)

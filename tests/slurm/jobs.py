@@ -3,7 +3,7 @@
     jobs.py [PROGRAM] [CASE...]
 
 The job scripts of slurm/ run on a bed of two nodes (bed.py). Cases run side by side: their runs are slowed by
-DHATU_FAULT, so that they wait more than they compute. Node failure is the last, since it takes a node away."""
+DHATU_FAULT, so that they wait more than they compute. Those that lose a node come last and lose the same one at once."""
 
 import concurrent.futures
 import glob
@@ -21,7 +21,8 @@ import bed as slurm  # noqa: E402
 
 SPILL_WRITE = "call=write,path=ckpt/spill"
 OPTIONS = (*support.JOBS, "--segment-size", "64K", "--commit-interval", "1")
-SIDE_BY_SIDE = 6
+SIDE_BY_SIDE = 10
+LOST = "node2"  # not where the batch script of a job of two nodes runs
 LIMIT = 120  # seconds for a job to end
 OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 LOG_LINES = 40  # of each job's log, to show of a failure
@@ -48,6 +49,36 @@ class Suite:
         self.documents = report["documents"]
         with open(f"{output}.calls-0", encoding="utf-8") as file:
             self.spill_writes = int(re.search(r"matched (\d+)", file.read()).group(1))
+        self.loss = None
+        self.alone = {node: threading.Lock() for node in slurm.NODES}  # whose job is to be preempted there
+
+
+class Loss:
+    """Cases lose a node together, as soon as each of them is ready for it or over. It stays lost until all have settled."""
+
+    def __init__(self, bed, cases):
+        self.bed, self.changed, self.lost = bed, threading.Condition(), False
+        self.left = {"ready": set(cases), "settled": set(cases)}
+
+    def reach(self, name, *stages):
+        with self.changed:
+            for stage in stages:
+                self.left[stage].discard(name)
+            self.changed.notify_all()
+
+    def all_are(self, stage):
+        with self.changed:
+            if not self.changed.wait_for(lambda: not self.left[stage], LIMIT):
+                raise Failed(f"other cases are not {stage}: " + " ".join(sorted(self.left[stage])))
+
+    def lose(self, name):
+        self.reach(name, "ready")
+        self.all_are("ready")
+        with self.changed:
+            if not self.lost:
+                self.lost = True
+                self.bed.lose(LOST)
+                self.bed.prefer(next(node for node in slurm.NODES if node != LOST))
 
 
 class Case:
@@ -110,6 +141,16 @@ class Case:
         """What the jobs said; of each the last lines."""
         return "".join(f"--- {os.path.basename(path)}\n" + "".join(read(path).splitlines(True)[-lines if lines else None:])
                        for path in sorted(glob.glob(f"{self.folder}/*.log")))
+
+    def lose(self, goes_on=None, restarts="1"):
+        """goes_on: the job that is to run on another node before the lost one comes back."""
+        self.suite.loss.lose(self.name)
+        if goes_on is not None:
+            def runs():
+                job = self.bed.job(goes_on)
+                return job["Restarts"] == restarts and job["JobState"] != "PENDING"
+            self.wait(runs, f"another start of job {goes_on}", 60)
+            self.suite.loss.reach(self.name, "settled")
 
     # ---- checks --------------------------------------------------------------------------------------------------
 
@@ -180,10 +221,11 @@ def gpu(case):
 # ---- left as asked, and requeued -----------------------------------------------------------------------------------
 
 
-def time_limit(case):
+def time_limit(case, launcher):
     """Slurm's smallest limit is a minute, and it looks every 30 s: the signal comes 0 to 30 s after the first start,
     and about 16 s after the later ones."""
-    number = case.submit([*ONE_NODE, "--nodelist=node2", "--time=1", "--signal=B:USR1@45"], seconds=50)
+    number = case.submit([*ONE_NODE, "--nodelist=node1", "--time=1", "--signal=B:USR1@45"], seconds=70,
+                         environment={"DHATU_LAUNCHER": launcher})
     case.completed(number, restarts=(2, None), limit=210)
 
 
@@ -191,14 +233,21 @@ def asked(case, launcher):
     number = case.submit(TWO_RANKS, seconds=20, environment={"DHATU_LAUNCHER": launcher})
     case.committed()
     case.bed.out(["scancel", "--batch", "--signal=USR1", number])
-    case.completed(number, restarts=1)
+    left_as_asked(case, number)
+
+
+def left_as_asked(case, number):
+    report = case.completed(number, restarts=1)
+    case.that("signal USR1: dhatu is asked" in case.log(), "the log does not name the signal")
     case.that("75" in case.log(), "the log does not name exit code 75")
+    return report
 
 
-def cancelled(case):
+def cancelled(case, launcher):
     """It is not requeued; one that was submitted to follow it goes on."""
-    number = case.submit(TWO_RANKS, seconds=20)
-    again = case.submit([*TWO_RANKS, f"--dependency=afterany:{number}"])
+    by = {"DHATU_LAUNCHER": launcher}
+    number = case.submit(TWO_RANKS, seconds=20, environment=by)
+    again = case.submit([*TWO_RANKS, f"--dependency=afterany:{number}"], environment=by)
     case.committed()
     case.bed.out(["scancel", number])
     job = case.over(number, 30)
@@ -208,18 +257,21 @@ def cancelled(case):
     case.equal(case.bed.job(number)["JobState"], "CANCELLED", "the cancelled job, later")
 
 
-def preempted(case):
-    """Both want more than half of one node's memory."""
-    number = case.submit([*ONE_NODE, "--partition=low", "--mem-per-cpu=60000", "--nodelist=node2"], seconds=20)
-    case.committed()
-    urgent = case.bed.submit(["--partition=urgent", "--mem=120000", "--nodelist=node2", "--output=/dev/null",
-                              "--wrap=sleep 2"], folder=case.folder)
-    case.wait(lambda: case.bed.job(urgent)["JobState"] == "COMPLETED", "the urgent job", 60)
-    case.completed(number, restarts=1)
+def preempted(case, launcher, node, seconds=15, partition="low"):
+    """Both want more than half of the node's memory. In GraceTime Slurm signals steps only, so that no rank of mpirun
+    hears of it, and ends the job when it looks at limits, every 30 s: such a job must last longer."""
+    with case.suite.alone[node]:
+        number = case.submit([*ONE_NODE, f"--partition={partition}", "--mem-per-cpu=60000", f"--nodelist={node}"],
+                             seconds=seconds, environment={"DHATU_LAUNCHER": launcher})
+        case.committed()
+        urgent = case.bed.submit(["--partition=urgent", "--mem=120000", f"--nodelist={node}", "--output=/dev/null",
+                                  "--wrap=sleep 2"], folder=case.folder)
+        case.wait(lambda: case.bed.job(urgent)["JobState"] == "COMPLETED", "the urgent job", 60)
+        case.completed(number, restarts=1)
 
 
-def requeued(case):
-    number = case.submit(TWO_RANKS, seconds=15)
+def requeued(case, launcher):
+    number = case.submit(TWO_RANKS, seconds=15, environment={"DHATU_LAUNCHER": launcher})
     case.committed()
     case.bed.out(["scontrol", "requeue", number])
     case.completed(number, restarts=1)
@@ -271,46 +323,103 @@ def no_progress(case):
 # ---- several kinds of nodes ------------------------------------------------------------------------------------------
 
 
-def heterogeneous(case):
-    """One run on a node without devices and on one that has what passes for a GPU."""
-    number = case.submit(["--ntasks-per-node=2", ":", "--ntasks-per-node=2", "--mem-per-cpu=500M", "--time=10"],
-                         ["--backend", "opencl"], script="dhatu-het.sbatch")
-    report = case.completed(number, restarts=0)
+def submit_heterogeneous(case, seconds=0):
+    return case.submit(["--ntasks-per-node=2", ":", "--ntasks-per-node=2", "--mem-per-cpu=500M", "--time=10"],
+                       ["--backend", "opencl"], seconds=seconds, ranks=4, script="dhatu-het.sbatch")
+
+
+def on_both_kinds(case, report):
     case.equal(hosts_of(report), list(slurm.NODES), "hosts of the ranks")
     case.equal((len(report["rank_figures"]), devices_of(report)), (4, ["node2"]), "ranks, and where those with a device are")
+
+
+def heterogeneous(case):
+    """One run on a node without devices and on one that has what passes for a GPU."""
+    on_both_kinds(case, case.completed(submit_heterogeneous(case), restarts=0))
+
+
+def heterogeneous_asked(case):
+    number = submit_heterogeneous(case, seconds=12)
+    case.committed()
+    case.bed.out(["scancel", "--batch", "--signal=USR1", number])
+    on_both_kinds(case, left_as_asked(case, number))
 
 
 # ---- a node is lost --------------------------------------------------------------------------------------------------
 
 
-def node_lost(case):
-    """slurmd, the job's processes and the network of its node are gone at once."""
-    number = case.submit(ONE_NODE, seconds=15)
+def submit_to_be_lost(case, options=(), **more):
+    """On the node alone that is going to be lost."""
+    number = case.submit([*ONE_NODE, *options], seconds=15, **more)
     case.committed()
-    case.equal(case.bed.job(number)["NodeList"], "node1", "the job's node")
-    case.bed.lose("node1")
+    case.equal(case.bed.job(f"{number}_1" if options else number)["NodeList"], LOST, "the job's node")
+    return number
+
+
+def node_lost(case, launcher):
+    """slurmd, the job's processes and the network of its node are gone at once."""
+    number = submit_to_be_lost(case, environment={"DHATU_LAUNCHER": launcher})
+    case.lose(number)
     report = case.completed(number, restarts=1)
-    case.equal(hosts_of(report), ["node2"], "hosts of the ranks that finished")
+    case.equal(hosts_of(report), ["node1"], "hosts of the ranks that finished")
+
+
+def chain_lost(case):
+    """The next task goes on while the one that lost its node waits to be started again; no task may fail."""
+    number = submit_to_be_lost(case, ["--array=1-4%1"])
+    case.lose(f"{number}_2", restarts="0")
+    jobs = [case.over(f"{number}_{i}") for i in range(1, 5)]
+    case.note("restarts " + " ".join(job["Restarts"] for job in jobs))
+    case.equal([job["ExitCode"] for job in jobs], ["0:0"] * 4, "exit codes of the tasks")
+    case.equal([job["Restarts"] for job in jobs], ["1", "0", "0", "0"], "restarts of the tasks")
+    case.that(case.whole()["recovered"]["documents"] > 0, "no task goes on with what is there")
+
+
+def other_node_lost(case):
+    """The batch script's node lives; the job starts again when the lost one is back. What Slurm left there of the job's
+    first start (slurmd's spool folder, as on a node with a disk) makes the first srun fail, so that the script's second
+    try is needed, too."""
+    number = case.submit(TWO_RANKS, seconds=12)
+    case.committed()
+    case.that(case.bed.job(number)["BatchHost"] != LOST, "the batch script runs on the node that is to be lost")
+    case.lose()
+    case.wait(lambda: case.bed.job(number)["Restarts"] == "1", "the requeue", 60)
+    case.suite.loss.reach(case.name, "settled")
+    case.suite.loss.all_are("settled")
+    case.bed.bring_back(LOST)
+    report = case.completed(number, restarts=1)
+    case.equal(hosts_of(report), list(slurm.NODES), "hosts of the ranks that finished")
 
 
 CASES = {
-    "time-limit": time_limit,
-    "two-nodes-srun": lambda case: two_nodes(case, "srun"),
-    "two-nodes-mpirun": lambda case: two_nodes(case, "mpirun"),
+    "time-limit-srun": lambda case: time_limit(case, "srun"),
+    "time-limit-mpirun": lambda case: time_limit(case, "mpirun"),
     "asked-srun": lambda case: asked(case, "srun"),
     "asked-mpirun": lambda case: asked(case, "mpirun"),
-    "no-progress": no_progress,
-    "cancelled": cancelled,
-    "preempted": preempted,
-    "requeued": requeued,
-    "chain": chain,
+    "heterogeneous-asked": heterogeneous_asked,
+    "preempted-srun": lambda case: preempted(case, "srun", "node2"),
+    "preempted-mpirun": lambda case: preempted(case, "mpirun", "node1", seconds=50),
     "chain-end": chain_end,
+    "two-nodes-srun": lambda case: two_nodes(case, "srun"),
+    "two-nodes-mpirun": lambda case: two_nodes(case, "mpirun"),
+    "no-progress": no_progress,
+    "requeued-srun": lambda case: requeued(case, "srun"),
+    "requeued-mpirun": lambda case: requeued(case, "mpirun"),
     "locked": locked,
+    "chain": chain,
+    "cancelled-srun": lambda case: cancelled(case, "srun"),
+    "cancelled-mpirun": lambda case: cancelled(case, "mpirun"),
+    "preempted-at-once": lambda case: preempted(case, "srun", "node2", partition="low-at-once"),
     "gpu": gpu,
     "heterogeneous": heterogeneous,
-    "node-lost": node_lost,
+    "node-lost-srun": lambda case: node_lost(case, "srun"),
+    "node-lost-mpirun": lambda case: node_lost(case, "mpirun"),
+    "other-node-lost": other_node_lost,
+    "chain-lost": chain_lost,
 }
-NEED_OPENCL = ("gpu", "heterogeneous")
+NEED_OPENCL = ("gpu", "heterogeneous", "heterogeneous-asked")
+ON_OTHER_NODE = ("time-limit-srun", "time-limit-mpirun", "preempted-mpirun")  # they go on beside a loss
+LOSING = ("node-lost-srun", "node-lost-mpirun", "other-node-lost", "chain-lost")
 
 
 def attempt_case(suite, name, folder):
@@ -321,6 +430,9 @@ def attempt_case(suite, name, folder):
         return case, None
     except (Failed, slurm.BedError, KeyError, OSError) as error:
         return case, f"{type(error).__name__}: {error}"
+    finally:
+        if suite.loss is not None:
+            suite.loss.reach(name, "ready", "settled")
 
 
 def crashed_in_start(case):
@@ -337,7 +449,7 @@ def run_case(suite, name):
         print(f"{name}: {'FAILED' if wanted else 'skipped'}: OpenCL sees no device", flush=True)
         return not wanted
     case, problem = attempt_case(suite, name, name)
-    if problem is not None and crashed_in_start(case):
+    if problem is not None and crashed_in_start(case) and not (suite.loss and suite.loss.lost):
         print(f"{name}: once more, since Open MPI crashed in a start: {problem}", flush=True)
         case, problem = attempt_case(suite, name, f"{name}-again")
     print(f"{name}: {'passed' if problem is None else 'FAILED'}, {time.monotonic() - began:.1f} s; {'; '.join(case.notes)}",
@@ -348,15 +460,17 @@ def run_case(suite, name):
 
 
 def run_cases(suite, chosen):
-    """True: all passed. The loss of a node comes last, beside the time limit's case, which stays on the other node."""
+    """True: all passed. The loss of a node comes last, beside those that stay on the other node."""
     pool = concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE)
     try:
-        running = {name: pool.submit(run_case, suite, name) for name in chosen if name != "node-lost"}
-        passed = [future.result() for name, future in running.items() if name != "time-limit"]
-        if "node-lost" in chosen:
-            passed.append(run_case(suite, "node-lost"))
-        if "time-limit" in chosen:
-            passed.append(running["time-limit"].result())
+        running = {name: pool.submit(run_case, suite, name) for name in chosen if name not in LOSING}
+        passed = [future.result() for name, future in running.items() if name not in ON_OTHER_NODE]
+        losing = [name for name in chosen if name in LOSING]
+        if losing:
+            suite.bed.prefer(LOST)
+            suite.loss = Loss(suite.bed, losing)
+        passed += [future.result() for future in [pool.submit(run_case, suite, name) for name in losing]]
+        passed += [future.result() for name, future in running.items() if name in ON_OTHER_NODE]
         return all(passed)
     finally:
         suite.ending.set()

@@ -5,10 +5,27 @@
 #include "commands/job_facts.h"
 
 static const char *const names[] = {
-    "SLURM_JOB_ID",        "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID",     "SLURM_CLUSTER_NAME",
-    "SLURM_JOB_PARTITION", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT",     "SLURM_JOB_NUM_NODES",
-    "SLURM_CPUS_ON_NODE",  "SLURM_MEM_PER_NODE", "SLURM_JOB_CPUS_PER_NODE", "SLURM_MEM_PER_CPU",
+    "SLURM_JOB_ID",
+    "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_CLUSTER_NAME",
+    "SLURM_JOB_PARTITION",
+    "SLURM_JOB_NODELIST",
+    "SLURM_RESTART_COUNT",
+    "SLURM_JOB_NUM_NODES",
+    "SLURM_CPUS_ON_NODE",
+    "SLURM_MEM_PER_NODE",
+    "SLURM_JOB_CPUS_PER_NODE",
+    "SLURM_MEM_PER_CPU",
     "LOADEDMODULES",
+    "SLURM_MEM_PER_GPU",
+    "SLURM_HET_SIZE",
+    "SLURM_JOB_CPUS_PER_NODE_HET_GROUP_0",
+    "SLURM_JOB_CPUS_PER_NODE_HET_GROUP_1",
+    "SLURM_JOB_NUM_NODES_HET_GROUP_0",
+    "SLURM_JOB_NUM_NODES_HET_GROUP_1",
+    "SLURM_JOB_NODELIST_HET_GROUP_0",
+    "SLURM_JOB_NODELIST_HET_GROUP_1",
 };
 
 static void clear(void)
@@ -110,9 +127,46 @@ static void whole_job(void **state)
     assert_int_equal(facts.memory_per_node, 0);
     assert_int_equal(facts.memory_per_cpu, UINT64_C(2) << 30);
     assert_int_equal(dh_job_memory_here(&facts), UINT64_C(128) << 30);
+    assert_false(facts.memory_per_gpu);
+    set("SLURM_MEM_PER_GPU", "4096");
     set("SLURM_MEM_PER_NODE", "4096");
     dh_job_facts_read(&facts);
+    assert_true(facts.memory_per_gpu);
     assert_int_equal(dh_job_memory_here(&facts), UINT64_C(4) << 30);
+}
+
+/* The plain variables are those of one component. */
+static void heterogeneous_job(void **state)
+{
+    (void)state;
+    dh_job_facts facts;
+    clear();
+    set("SLURM_JOB_ID", "7");
+    set("SLURM_HET_SIZE", "2");
+    set("SLURM_JOB_NUM_NODES", "3");
+    set("SLURM_JOB_NODELIST", "nc[10-12]");
+    set("SLURM_JOB_CPUS_PER_NODE", "8(x3)");
+    set("SLURM_JOB_NUM_NODES_HET_GROUP_0", "3");
+    set("SLURM_JOB_NUM_NODES_HET_GROUP_1", "1");
+    set("SLURM_JOB_NODELIST_HET_GROUP_0", "nc[10-12]");
+    set("SLURM_JOB_NODELIST_HET_GROUP_1", "ng4");
+    set("SLURM_JOB_CPUS_PER_NODE_HET_GROUP_0", "8(x3)");
+    set("SLURM_JOB_CPUS_PER_NODE_HET_GROUP_1", "12");
+    dh_job_facts_read(&facts);
+    assert_int_equal(facts.components, 2);
+    assert_int_equal(facts.node_count, 4);
+    assert_int_equal(facts.cpus, 36);
+    assert_string_equal(facts.nodes, "nc[10-12],ng4");
+    set("SLURM_JOB_CPUS_PER_NODE_HET_GROUP_1", "many");
+    assert_int_equal(unsetenv("SLURM_JOB_NUM_NODES_HET_GROUP_0"), 0);
+    dh_job_facts_read(&facts);
+    assert_int_equal(facts.cpus, 0); /* half a sum would be wrong */
+    assert_int_equal(facts.node_count, 0);
+    set("SLURM_HET_SIZE", "1");
+    dh_job_facts_read(&facts);
+    assert_int_equal(facts.components, 1);
+    assert_int_equal(facts.cpus, 24);
+    assert_string_equal(facts.nodes, "nc[10-12]");
 }
 
 static void odd_values(void **state)
@@ -210,11 +264,9 @@ static void memory_peak(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sums),
-        cmocka_unit_test(no_job),
-        cmocka_unit_test(whole_job),
-        cmocka_unit_test(odd_values),
-        cmocka_unit_test(long_and_wild_texts),
+        cmocka_unit_test(sums),        cmocka_unit_test(no_job),
+        cmocka_unit_test(whole_job),   cmocka_unit_test(heterogeneous_job),
+        cmocka_unit_test(odd_values),  cmocka_unit_test(long_and_wild_texts),
         cmocka_unit_test(memory_peak),
     };
     return cmocka_run_group_tests(tests, support_set_up, support_tear_down);

@@ -130,7 +130,68 @@ static void test_what_is_fixed_does_not_grow(void **state)
     const dh_trial large = trial(4e6, 2);
     const dh_corpus_facts facts = corpus(4e9);
     const dh_plan_job one = job(1, 1);
-    assert_near(dh_plan_estimate(&small, &large, &facts, &one).seconds, 2);
+    assert_near(dh_plan_estimate(&small, &large, &facts, &one).phase[DH_PLAN_FINISH], 0.2);
+}
+
+/* Of documents each takes its time, however little two trials differ, or if the larger one was faster. */
+static void test_work_grows_at_half_the_mean_at_least(void **state)
+{
+    (void)state;
+    const dh_trial small = trial(3e6, 5);
+    const dh_trial large = trial(4e6, 4);
+    const dh_corpus_facts facts = corpus(4e8);
+    dh_plan_job one = job(1, 1);
+    const dh_estimate made = dh_plan_estimate(&small, &large, &facts, &one);
+    assert_near(made.phase[DH_PLAN_MAP], 1 + 1e2);
+    assert_near(made.phase[DH_PLAN_REDUCE], 0.5 + 50);
+    assert_near(made.phase[DH_PLAN_WRITE], 0.3 + 30);
+    assert_near(made.phase[DH_PLAN_FINISH], 0.4);
+    assert_near(made.processor_seconds, 2 + 200);
+    const dh_plan_job ten = job(1, 10);
+    assert_near(dh_plan_estimate(&small, &large, &facts, &ten).phase[DH_PLAN_REDUCE], 0.5 + 5);
+    assert_near(dh_plan_estimate(&large, &large, &facts, &one).phase[DH_PLAN_MAP], 101); /* one trial */
+    const dh_corpus_facts read = corpus(4e6);
+    one.whole = true;
+    assert_near(dh_plan_estimate(&large, &large, &read, &one).seconds, 4);
+}
+
+static void test_a_corpus_without_bytes_has_what_its_trial_has(void **state)
+{
+    (void)state;
+    dh_trial empty = trial(0, 1);
+    empty.documents = 3;
+    empty.bad = 2;
+    const dh_corpus_facts facts = corpus(0);
+    dh_plan_job one = job(1, 1);
+    one.whole = true;
+    const dh_estimate made = dh_plan_estimate(&empty, &empty, &facts, &one);
+    assert_near(made.documents, 3);
+    assert_near(made.bad, 2);
+    assert_near(made.seconds, 1);
+}
+
+static void test_error_of_times_is_told_where_it_was_shown(void **state)
+{
+    (void)state;
+    dh_trial small = trial(1e6, 1);
+    dh_trial large = trial(3e6, 4);
+    dh_plan_job one = job(1, 1);
+    const dh_plan_job two = job(1, 2);
+    dh_corpus_facts facts = corpus(6e7);
+    assert_true(dh_plan_time_error(&small, &large, &facts, &one) < 0); /* too small a share */
+    facts = corpus(3e7);
+    assert_near(dh_plan_time_error(&small, &large, &facts, &one), 0.25);
+    assert_true(dh_plan_time_error(&small, &large, &facts, &two) < 0);
+    large.waited_seconds = 1;
+    assert_true(dh_plan_time_error(&small, &large, &facts, &one) < 0);
+    large.waited_seconds = 0.1;
+    assert_near(dh_plan_time_error(&small, &large, &facts, &one), 0.25);
+    small.content = 2e6;
+    assert_true(dh_plan_time_error(&small, &large, &facts, &one) < 0);
+    one.whole = true;
+    assert_near(dh_plan_time_error(&small, &large, &facts, &one), 0.25);
+    large.ranks = 2;
+    assert_true(dh_plan_time_error(&small, &large, &facts, &one) < 0);
 }
 
 static void test_ranks_share_all_but_the_end(void **state)
@@ -376,9 +437,9 @@ static void test_advice_goes_by_price_and_share(void **state)
 static void test_notes_say_what_is_not_known(void **state)
 {
     (void)state;
-    const dh_trial small = trial(1e6, 1);
-    const dh_trial large = trial(4e6, 4);
-    dh_corpus_facts facts = corpus(4e8);
+    dh_trial small = trial(1e6, 1);
+    dh_trial large = trial(4e6, 4);
+    dh_corpus_facts facts = corpus(4e7);
     dh_plan_request request = {.job = job(1, 1), .price_cpu = -1, .price_gpu = -1};
     request.spot_cpu.price = request.spot_gpu.price = -1;
     dh_estimate made = dh_plan_estimate(&small, &large, &facts, &request.job);
@@ -387,6 +448,20 @@ static void test_notes_say_what_is_not_known(void **state)
     assert_report(dh_plan_append_text, &report, "note", false);
     assert_report(dh_plan_append_text, &report, "GPU", false);
     assert_report(dh_plan_append_text, &report, "cost", false);
+    assert_report(dh_plan_append_text, &report, "+/- 25 % on machines like this one", true);
+    assert_report(dh_plan_append_json, &report, "\"time_error\": 0.25", true);
+    small.content = 2.5e6;
+    assert_report(dh_plan_append_text, &report, "only 1.6 times", true);
+    assert_report(dh_plan_append_text, &report, "25 %", false);
+    assert_report(dh_plan_append_json, &report, "\"time_error\": null", true);
+    small.content = 1e6;
+    large.waited_seconds = 4;
+    assert_report(dh_plan_append_text, &report, "busy: the trial waited 50 %", true);
+    assert_report(dh_plan_append_text, &report, "rough", false);
+    large.ranks = 2;
+    assert_report(dh_plan_append_text, &report, "waited for one another make them rough", true);
+    large.ranks = 1;
+    large.waited_seconds = 0;
     report.ranks_failed = true;
     assert_report(dh_plan_append_text, &report, "mpirun could not be used", true);
     facts.items = 2;
@@ -411,6 +486,9 @@ int main(void)
         cmocka_unit_test(test_error_of_a_ratio),
         cmocka_unit_test(test_one_rank_is_a_straight_line),
         cmocka_unit_test(test_what_is_fixed_does_not_grow),
+        cmocka_unit_test(test_work_grows_at_half_the_mean_at_least),
+        cmocka_unit_test(test_a_corpus_without_bytes_has_what_its_trial_has),
+        cmocka_unit_test(test_error_of_times_is_told_where_it_was_shown),
         cmocka_unit_test(test_ranks_share_all_but_the_end),
         cmocka_unit_test(test_memory_is_limited),
         cmocka_unit_test(test_a_long_compressed_source_bounds_the_time),
