@@ -298,8 +298,8 @@ double dh_plan_time_error(const dh_trial *small, const dh_trial *large, const dh
 {
     const bool grew = job->whole || (large->content >= DH_PLAN_GROWTH_LEAST * small->content &&
                                      large->content >= SHARE_LEAST * corpus->content);
-    const bool one_rank = (uint64_t)job->nodes * job->ranks_per_node == 1 && large->ranks == 1;
-    return grew && one_rank && !dh_plan_waited_long(large) ? TIME_ERROR : -1;
+    const bool as_measured = (uint64_t)job->nodes * job->ranks_per_node == large->ranks;
+    return grew && as_measured && !dh_plan_waited_long(large) ? TIME_ERROR : -1;
 }
 
 /* ---- what to ask for --------------------------------------------------------------------------------- */
