@@ -1,6 +1,6 @@
 #include "checkpoint/slurm.h"
 
-#include "base/buffer.h"
+#include "base/environment.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,26 +25,6 @@ typedef struct squeue_answer {
     int exit_code;
 } squeue_answer;
 
-/* The user's SQUEUE_* variables filter what squeue shows: a job that is not shown would pass for dead. */
-static dh_status plain_environment(char ***out)
-{
-    size_t count = 0;
-    while (environ[count] != NULL) {
-        count++;
-    }
-    void *memory = NULL;
-    DH_TRY(dh_allocate(count + 1, sizeof(char *), "an environment", &memory));
-    char **plain = memory;
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (strncmp(environ[i], "SQUEUE_", strlen("SQUEUE_")) != 0) {
-            plain[kept++] = environ[i];
-        }
-    }
-    *out = plain;
-    return DH_OK;
-}
-
 /* A process group of its own, so that what it starts can be ended with it. */
 static bool spawn_squeue(const char *job, int output, pid_t *pid)
 {
@@ -52,8 +32,10 @@ static bool spawn_squeue(const char *job, int output, pid_t *pid)
     char text[ARGUMENTS][ARGUMENT_SIZE] = {"squeue", "-h", "-j", "", "-o", "%T"};
     char *arguments[ARGUMENTS + 1] = {text[0], text[1], text[2], text[3], text[4], text[5], NULL};
     (void)snprintf(text[3], ARGUMENT_SIZE, "%s", job);
+    /* The user's SQUEUE_* variables filter what squeue shows: a job that is not shown would pass for dead. */
+    static const char *const filters[] = {"SQUEUE_"};
     char **plain = NULL;
-    if (plain_environment(&plain) != DH_OK) {
+    if (dh_environment_less((dh_environment_names){filters, 1}, (dh_environment_names){0}, &plain) != DH_OK) {
         return false;
     }
     posix_spawn_file_actions_t actions;

@@ -1,5 +1,6 @@
 #include "commands/plan_sample.h"
 
+#include "base/divisor.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "commands/plan_wait.h"
@@ -66,21 +67,11 @@ struct dh_sampler {
 
 /* ---- orders ------------------------------------------------------------------------------------------ */
 
-static uint64_t common_divisor(uint64_t a, uint64_t b)
-{
-    while (b != 0) {
-        const uint64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 static spread make_spread(uint64_t count)
 {
     spread made = {.count = count, .stride = (uint64_t)((double)count * GOLDEN)};
     made.stride = made.stride > 0 ? made.stride : 1;
-    while (count > 1 && common_divisor(made.stride, count) != 1) {
+    while (count > 1 && dh_common_divisor(made.stride, count) != 1) {
         made.stride++;
     }
     return made;

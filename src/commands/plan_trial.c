@@ -1,6 +1,7 @@
 #include "commands/plan_trial.h"
 
 #include "base/clock.h"
+#include "base/environment.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "commands/plan_record.h"
@@ -238,16 +239,6 @@ static dh_status command_line(const dh_trial_options *trial, words *list)
     return DH_OK;
 }
 
-static bool begins_with_one(const char *text, const char *const *prefix, size_t count)
-{
-    for (size_t p = 0; p < count; p++) {
-        if (strncmp(text, prefix[p], strlen(prefix[p])) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The trial is a job of its own: it is no rank of a job step that this program may be in, and options come by
  * its command line. */
 static dh_status plain_environment(char ***out)
@@ -257,22 +248,8 @@ static dh_status plain_environment(char ***out)
         "OMPI_COMM_WORLD_", "OMPI_MCA_orte_", "OMPI_MCA_ess", "OMPI_UNIVERSE_SIZE",
         "MPI_LOCAL"};
     static const char *const kept[] = {"DHATU_DATA=", "OMPI_MCA_orte_tmpdir_base="};
-    size_t count = 0;
-    while (environ[count] != NULL) {
-        count++;
-    }
-    void *memory = NULL;
-    DH_TRY(dh_allocate(count + 1, sizeof(char *), "an environment", &memory));
-    char **plain = memory;
-    size_t left = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!begins_with_one(environ[i], dropped, sizeof dropped / sizeof *dropped) ||
-            begins_with_one(environ[i], kept, sizeof kept / sizeof *kept)) {
-            plain[left++] = environ[i];
-        }
-    }
-    *out = plain;
-    return DH_OK;
+    return dh_environment_less((dh_environment_names){dropped, sizeof dropped / sizeof *dropped},
+                               (dh_environment_names){kept, sizeof kept / sizeof *kept}, out);
 }
 
 /* ---- the process ------------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 #include "lexicon/lexicon.h"
 
+#include "base/divisor.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "kernels/sha256.h"
@@ -503,16 +504,6 @@ dh_status dh_lexicons_load(dh_lexicons *lexicons, const char *path)
 
 /* ---- compiling --------------------------------------------------------------------------------------- */
 
-static uint64_t greatest_common_divisor(uint64_t a, uint64_t b)
-{
-    while (b != 0) {
-        const uint64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a > 0 ? a : 1; /* of two zeros: there are none here */
-}
-
 /* The smallest denominator that makes weight / categories an integer for every term. */
 static dh_status common_denominator(const dh_lexicons *lexicons, uint32_t *denominator)
 {
@@ -520,8 +511,8 @@ static dh_status common_denominator(const dh_lexicons *lexicons, uint32_t *denom
     for (uint32_t t = 0; t < lexicons->term_count; t++) {
         const dh_term *term = &lexicons->term[t];
         const uint64_t below = (uint64_t)DH_WEIGHT_SCALE * term->category_count;
-        const uint64_t needed = below / greatest_common_divisor(below, term->weight);
-        common = common / greatest_common_divisor(common, needed) * needed;
+        const uint64_t needed = below / dh_common_divisor(below, term->weight);
+        common = common / dh_common_divisor(common, needed) * needed;
         if (common > DH_UNITS_MAX) {
             return dh_error(DH_USAGE,
                             "the lexicons' weights and numbers of categories need a common denominator "
