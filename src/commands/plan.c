@@ -27,8 +27,6 @@ enum {
     TRIAL_RANKS_MAX = 8,
     SEGMENTS = 4, /* of a rank in a trial */
     MEMORY_LEAST = 16 * MEBIBYTE,
-    STEP_MEMORY = 4 * MEBIBYTE,    /* what a step of the reduce phase wants besides what others keep */
-    OTHER_MEMORY = 128 * MEBIBYTE, /* what a rank takes besides --memory, at the most */
     SPACE_SHARE = 8 /* a sample takes at most this part of the free space: its trial writes more */
 };
 
@@ -145,7 +143,7 @@ static void set_memory_limit(plan_work *planning)
     const dh_settings *settings = &planning->settings;
     const bool brings_together = settings->uses_terms || dh_settings_job(settings, &dh_job_neardup) != NULL;
     planning->request.job.brings_together = brings_together;
-    planning->request.job.memory_limit = OTHER_MEMORY + (brings_together ? (double)settings->memory : 0);
+    planning->request.job.memory_limit = DH_OTHER_MEMORY + (brings_together ? (double)settings->memory : 0);
 }
 
 /* The least --memory that a run with so many ranks takes. */
@@ -153,7 +151,7 @@ static uint64_t least_memory(const dh_settings *settings, uint64_t ranks)
 {
     uint64_t least = MEMORY_LEAST;
     if (dh_settings_job(settings, &dh_job_features) != NULL) {
-        const uint64_t features = dh_features_memory(settings->job_options.features, ranks) + STEP_MEMORY;
+        const uint64_t features = dh_features_memory(settings->job_options.features, ranks) + DH_STEP_MEMORY;
         least = features > least ? features : least;
     }
     if (dh_settings_job(settings, &dh_job_vocab) != NULL) {

@@ -18,10 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    MEBI_BITS = 20,
-    STEP_MEMORY = 4 << MEBI_BITS /* what a step of the reduce phase wants besides what others keep */
-};
+enum { MEBI_BITS = 20 };
 
 /* Who says lines of progress. */
 typedef enum run_phase {
@@ -497,7 +494,7 @@ static dh_status check_features(const run_state *run)
     const uint64_t columns = run->settings.job_options.features;
     uint64_t least = dh_features_memory(columns, (uint64_t)dh_comm_size(run->comm));
     if (dh_settings_job(&run->settings, &dh_job_neardup) != NULL) { /* its step comes while that is kept */
-        least += STEP_MEMORY;
+        least += DH_STEP_MEMORY;
     }
     if (least <= run->settings.memory) {
         return DH_OK;

@@ -12,11 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum {
-    MEBI_BITS = 20,
-    OTHER_MEMORY = 128 << MEBI_BITS, /* what a rank takes besides --memory, at the most */
-    TIME_TEXT = 64
-};
+enum { TIME_TEXT = 64 };
 
 static const double mebi = 1048576.0;
 static const double mega = 1e6;
@@ -295,7 +291,7 @@ static void say_memory(const dh_run_scene *scene)
 {
     const dh_settings *settings = scene->settings;
     const uint64_t asked = dh_job_memory_here(&scene->job);
-    const uint64_t bound = settings->memory + OTHER_MEMORY;
+    const uint64_t bound = settings->memory + DH_OTHER_MEMORY;
     if (is_bounded(settings)) {
         dh_say("memory: at most %.0f MiB a rank, of which %.0f for bringing things together (--memory); a "
                "document of more than 4 MB takes its own besides",

@@ -18,6 +18,9 @@ typedef struct dh_features {
     char *terms; /* count x DH_FEATURE_TERMS_BYTES: the commonest terms, ", " between; NUL-padded */
 } dh_features;
 
+/* Bytes that a step of the reduce phase wants besides what is kept of others. */
+enum { DH_STEP_MEMORY = 4 << 20 };
+
 /* The least memory of a rank that dh_reduce_features does with, for so many columns and ranks. */
 uint64_t dh_features_memory(uint64_t columns, uint64_t ranks);
 

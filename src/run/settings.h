@@ -10,6 +10,9 @@
 
 enum { DH_JOBS_MAX = 16, DH_SCHEMA_COLUMNS_MAX = 128 };
 
+/* Bytes that a rank takes besides --memory, at the most. */
+enum { DH_OTHER_MEMORY = 128 << 20 };
+
 /* What the engine itself keeps of each document, as it is spilled. */
 enum {
     DH_ENGINE_SOURCE = 0,  /* u32, number of the source */
